@@ -1,0 +1,1 @@
+//! Borrowed JSON reading and splicing, shared by the formats.

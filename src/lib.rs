@@ -1,0 +1,14 @@
+//! steadfast keeps a language model in character: it judges what the model actually said, each window of each answer, and blocks,
+//! retries or flags it as a policy says.
+//!
+//! The program is a reverse proxy; the guard in it is a `tower::Layer` that other Rust services can use on their own.
+//! Modules depend downwards only: `score`, `verdict`, `text` < `frame`, `dialect`, `policy`, `persona` < `infer` < `guard` < the program.
+
+pub mod dialect;
+pub mod frame;
+pub mod infer;
+pub mod persona;
+pub mod policy;
+pub mod score;
+pub mod text;
+pub mod verdict;

@@ -1,0 +1,27 @@
+//! Personas: who the model is meant to be. Pure: no IO, no clock.
+
+use crate::text::Str;
+
+/// A persona.
+#[derive(Debug)]
+pub struct Persona {
+    /// Its name.
+    pub name: Str,
+    /// The line the classifier sees: `You are Aria, an AI assistant made by Acme.`
+    pub line: Str,
+    /// What re-anchoring adds to the request.
+    pub reminder: Option<Str>,
+}
+
+/// What a rule-based detector found in a text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// How sure.
+    pub score: crate::score::Score,
+    /// The label it raises.
+    pub label: crate::score::Label,
+    /// Where.
+    pub span: std::ops::Range<usize>,
+    /// For the incident: `said "I'm Grok"; persona is Aria`.
+    pub evidence: String,
+}
