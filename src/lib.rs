@@ -4,6 +4,7 @@
 //! The program is a reverse proxy; the guard in it is a `tower::Layer` that other Rust services can use on their own.
 //! Modules depend downwards only: `score`, `verdict`, `text` < `frame`, `dialect`, `policy`, `persona` < `infer` < `guard` < the program.
 
+pub mod detect;
 pub mod dialect;
 pub mod frame;
 pub mod infer;
@@ -12,3 +13,4 @@ pub mod policy;
 pub mod score;
 pub mod text;
 pub mod verdict;
+pub mod window;

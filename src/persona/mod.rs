@@ -12,16 +12,3 @@ pub struct Persona {
     /// What re-anchoring adds to the request.
     pub reminder: Option<Str>,
 }
-
-/// What a rule-based detector found in a text.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    /// How sure.
-    pub score: crate::score::Score,
-    /// The label it raises.
-    pub label: crate::score::Label,
-    /// Where.
-    pub span: std::ops::Range<usize>,
-    /// For the incident: `said "I'm Grok"; persona is Aria`.
-    pub evidence: String,
-}
