@@ -2,10 +2,11 @@
 //! retries or flags it as a policy says.
 //!
 //! The program is a reverse proxy; the guard in it is a `tower::Layer` that other Rust services can use on their own.
-//! Modules depend downwards only: `score`, `verdict`, `text` < `frame`, `dialect`, `policy`, `persona` < `infer` < `guard` < the program.
+//! Modules depend downwards only: `score`, `verdict`, `text`, `document` < `frame`, `dialect`, `policy`, `persona` < `infer` < `guard` < the program.
 
 pub mod detect;
 pub mod dialect;
+pub mod document;
 pub mod frame;
 pub mod infer;
 pub mod persona;
