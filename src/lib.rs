@@ -8,6 +8,7 @@ pub mod detect;
 pub mod dialect;
 pub mod document;
 pub mod frame;
+pub mod guard;
 pub mod infer;
 pub mod persona;
 pub mod policy;

@@ -147,6 +147,12 @@ impl Windower {
         self.pending() && fresh >= wanted
     }
 
+    /// Whether enough text has come for a window of full size.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        self.tokens.total() - self.covered.0 >= self.spec.tokens
+    }
+
     /// The next window over text that is in none yet, whether due or not; `None` when all is covered. Call until `None`.
     /// Returns the window's bytes. What is new in it begins at [`Windower::covered`] as it was before the call.
     pub fn cut(&mut self) -> Option<Range<usize>> {
