@@ -1,6 +1,10 @@
 //! Scoring: text windows to label probabilities, off the async runtime. The traits here know no model; `onnx` is the one file that
 //! names `ort`.
 
+pub mod cache;
+pub mod pool;
+pub mod queue;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
