@@ -4,12 +4,14 @@
 //! The program is a reverse proxy; the guard in it is a `tower::Layer` that other Rust services can use on their own.
 //! Modules depend downwards only: `score`, `verdict`, `text`, `document` < `frame`, `dialect`, `policy`, `persona` < `infer` < `guard` < the program.
 
+pub mod decode;
 pub mod detect;
 pub mod dialect;
 pub mod document;
 pub mod frame;
 pub mod guard;
 pub mod infer;
+pub mod inspect;
 pub mod persona;
 pub mod policy;
 pub mod score;

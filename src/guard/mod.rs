@@ -1,3 +1,39 @@
 //! The guard: a `tower` layer that judges answers. Knows HTTP bodies and services; no server, no configuration, no command line.
+//!
+//! One exchange ([`exchange`]) is one snapshot, one request read once, up to a few attempts, and one answer that leaves through
+//! [`GuardedBody`] as the [`crate::inspect::Inspector`] clears it.
 
+mod body;
 pub mod events;
+mod exchange;
+mod layer;
+mod live;
+mod outcome;
+mod report;
+mod retry;
+mod snapshot;
+
+use crate::text::Str;
+
+pub use body::{BoxError, Erased, GuardedBody, ReplayBody};
+pub use layer::{GuardLayer, GuardService};
+pub use outcome::Failure;
+pub use snapshot::{Limits, Snapshot};
+
+/// Request extension: the exchange's id. A gateway sets it; without one the guard makes a ULID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestId(pub Str);
+
+/// Request extension that the inner service sees: which attempt this is and where it should go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// 1 for the first call.
+    pub attempt: u32,
+    /// Which of the route's fallback upstreams; `None`: the route's own upstream.
+    pub fallback: Option<usize>,
+}
+
+/// Seconds since 1970.
+fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

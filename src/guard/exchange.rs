@@ -1,0 +1,377 @@
+//! One exchange from request to answer: recognise, read once, ask the upstream up to a few times, and commit to what may leave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Request, Response, StatusCode, request};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_service::Service;
+
+use super::body::{BoxError, Erased, GuardedBody, ReplayBody, erase};
+use super::events::{RetryOutcome, Subject};
+use super::live::{Live, Scoring, scoring_context};
+use super::outcome::{self, Failure};
+use super::report::Report;
+use super::retry::Gate;
+use super::snapshot::Snapshot;
+use super::{RequestId, Target};
+use crate::decode::Encoding;
+use crate::dialect::{Amendment, Dialect, Exchange, Recognised, RequestHead};
+use crate::infer;
+use crate::inspect::{Inspector, Plan, RetryGate};
+use crate::policy::{Fallback, Mode, Retry, SessionFacts};
+use crate::text::Str;
+use crate::verdict::{Action, Cause, Unscored, Verdict};
+
+/// Numbers streams, for fairness in the classifier's queue.
+static STREAMS: AtomicU64 = AtomicU64::new(1);
+
+/// What stays the same over the attempts.
+struct Conduct {
+    snapshot: Arc<Snapshot>,
+    dialect: Arc<dyn Dialect>,
+    exchange: Arc<Exchange>,
+    context: Arc<infer::Context>,
+    stream: u64,
+    until: Instant,
+    method: Method,
+}
+
+/// Runs one exchange.
+pub(super) async fn run<S, ReqB, ResB>(
+    mut inner: S,
+    snapshot: Arc<Snapshot>,
+    request: Request<ReqB>,
+) -> Result<Response<GuardedBody>, S::Error>
+where
+    S: Service<Request<ReplayBody>, Response = Response<ResB>>,
+    ReqB: Body + Send + 'static,
+    ReqB::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    let (mut head, body) = request.into_parts();
+    let report = Box::new(Report::new(snapshot.observe.clone(), subject(&snapshot, &head)));
+    let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
+    let found = match snapshot.api {
+        Some(api) => snapshot.dialects.named(api).map(|dialect| match dialect.recognise(&seen) {
+            Recognised::Textless => (dialect, Recognised::Textless),
+            _ => (dialect, Recognised::Judged),
+        }),
+        None => snapshot.dialects.recognise(&seen),
+    };
+    let bodiless = matches!(head.method, Method::HEAD | Method::OPTIONS);
+    let (dialect, recognised) = match found {
+        Some((dialect, recognised)) => (dialect.clone(), recognised),
+        None => return unknown(inner, &snapshot, head, erase(body), report, bodiless).await,
+    };
+    let mut report = report;
+    report.subject_mut().api = Some(dialect.api());
+    if recognised == Recognised::Textless || bodiless {
+        return pass(inner, head, ReplayBody::stream(erase(body)), Some(&*dialect), report).await;
+    }
+
+    let body = match Limited::new(body, snapshot.limits.request_body).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let message = format!("the request body is over {} bytes (limits.request_body)", snapshot.limits.request_body);
+            let reply = outcome::error(
+                Some(&*dialect),
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "request_too_large",
+                &message,
+                report.request_id(),
+            );
+            return Ok(outcome::own(reply, report));
+        }
+        Err(_) => {
+            let reply = outcome::error(
+                Some(&*dialect),
+                StatusCode::BAD_REQUEST,
+                "request_incomplete",
+                "the request body ended early",
+                report.request_id(),
+            );
+            return Ok(outcome::own(reply, report));
+        }
+    };
+    // A request that cannot be read is the upstream's to refuse; its answer is judged all the same.
+    let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
+    let exchange = Arc::new(dialect.read_request(&seen, &body).unwrap_or_else(|_| Exchange::unknown(dialect.api())));
+    report.subject_mut().model = exchange.model.clone();
+
+    // The answer must be readable; a compressed one that comes all the same is decoded as a whole.
+    head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let persona = snapshot.persona.as_ref().map(|persona| &persona.line);
+    let context = Arc::new(scoring_context(persona, exchange.system.as_ref(), exchange.user.as_ref()));
+    let conduct = Conduct {
+        dialect,
+        exchange,
+        context,
+        stream: STREAMS.fetch_add(1, Ordering::Relaxed),
+        until: Instant::now() + snapshot.limits.retry_deadline,
+        method: head.method.clone(),
+        snapshot,
+    };
+    conduct.snapshot.budget.deposit();
+    conduct.attempts(&mut inner, head, body, report).await
+}
+
+fn subject(snapshot: &Snapshot, head: &request::Parts) -> Subject {
+    let request_id =
+        head.extensions.get::<RequestId>().map_or_else(|| Str::from(ulid::Ulid::new().to_string()), |id| id.0.clone());
+    Subject {
+        request_id,
+        route: snapshot.route.clone(),
+        policy: snapshot.policy.name.clone(),
+        mode: snapshot.policy.mode,
+        persona: snapshot.persona.as_ref().map(|persona| persona.name.clone()),
+        api: None,
+        model: None,
+        session: None,
+    }
+}
+
+/// Traffic in no known api: as the policy says.
+async fn unknown<S, ResB>(
+    inner: S,
+    snapshot: &Snapshot,
+    head: request::Parts,
+    body: Erased,
+    mut report: Box<Report>,
+    bodiless: bool,
+) -> Result<Response<GuardedBody>, S::Error>
+where
+    S: Service<Request<ReplayBody>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    if !bodiless {
+        report.unscored(Unscored::UnknownApi);
+    }
+    if snapshot.policy.on_unknown == Fallback::Block && snapshot.policy.mode == Mode::Enforce && !bodiless {
+        let message =
+            "this endpoint is in no wire format that can be judged, and the policy blocks what it cannot judge (on_unknown)";
+        let reply = outcome::error(None, StatusCode::FORBIDDEN, "unknown_api", message, report.request_id());
+        let verdict = Verdict {
+            action: Action::Block,
+            cause: Cause::Unscored(Unscored::UnknownApi),
+            rule: Some("on_unknown".into()),
+            ..Verdict::allow()
+        };
+        report.decide(verdict);
+        return Ok(outcome::own(reply, report));
+    }
+    pass(inner, head, ReplayBody::stream(body), None, report).await
+}
+
+/// Sends a request on and its answer back, untouched.
+async fn pass<S, ResB>(
+    mut inner: S,
+    mut head: request::Parts,
+    body: ReplayBody,
+    dialect: Option<&dyn Dialect>,
+    mut report: Box<Report>,
+) -> Result<Response<GuardedBody>, S::Error>
+where
+    S: Service<Request<ReplayBody>, Response = Response<ResB>>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    head.extensions.insert(Target { attempt: 1, fallback: None });
+    report.called_upstream();
+    let response = inner.call(Request::from_parts(head, body)).await?;
+    Ok(untouched(response, dialect, report))
+}
+
+/// An answer that is not judged: an error status, an endpoint without text.
+fn untouched<ResB>(response: Response<ResB>, dialect: Option<&dyn Dialect>, mut report: Box<Report>) -> Response<GuardedBody>
+where
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
+    if let Some(failure) = response.extensions().get::<Failure>() {
+        let reply = outcome::error(dialect, failure.status, failure.code, &failure.message, report.request_id());
+        return outcome::own(reply, report);
+    }
+    let (mut parts, body) = response.into_parts();
+    report.set_status(parts.status);
+    report.decorate(&mut parts.headers);
+    Response::from_parts(parts, GuardedBody::pass(erase(body), report))
+}
+
+impl Conduct {
+    async fn attempts<S, ResB>(
+        &self,
+        inner: &mut S,
+        head: request::Parts,
+        body: Bytes,
+        mut report: Box<Report>,
+    ) -> Result<Response<GuardedBody>, S::Error>
+    where
+        S: Service<Request<ReplayBody>, Response = Response<ResB>>,
+        ResB: Body<Data = Bytes> + Send + 'static,
+        ResB::Error: Into<BoxError>,
+    {
+        let mut target = Target { attempt: 1, fallback: None };
+        let mut body = body;
+        loop {
+            if target.attempt > 1 {
+                std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
+            }
+            report.called_upstream();
+            let request = Request::from_parts(self.head(&head, &body, target), ReplayBody::bytes(body.clone()));
+            let response = inner.call(request).await?;
+            if !response.status().is_success() || response.extensions().get::<Failure>().is_some() {
+                return Ok(untouched(response, Some(&*self.dialect), report));
+            }
+            let gate = Arc::new(Gate::new(self.snapshot.budget.clone(), target.attempt, self.until));
+            let (parts, upstream) = response.into_parts();
+            let mut live = Box::new(self.live(&parts.headers, erase(upstream), gate.clone()));
+            let primed = live.prime(&mut report).await;
+            if let Some(said) = gate.said() {
+                report.retry(said);
+            }
+            if let Err(error) = primed {
+                return Ok(self.broken(&*error, report));
+            }
+            let verdict = live.verdict().filter(|_| live.was_cut() && !live.inspector.committed()).cloned();
+            match verdict {
+                Some(verdict) if verdict.action == Action::Retry => {
+                    let changed = self.amend(&verdict, &mut body, &mut target, &mut report);
+                    report.retried(&live, verdict, changed);
+                    target.attempt += 1;
+                }
+                Some(verdict) => {
+                    report.judged(&live.inspector, &verdict);
+                    let stream = self.exchange.stream || live.inspector.streamed().unwrap_or_default();
+                    let facts = live.inspector.facts();
+                    let policy = &self.snapshot.policy;
+                    let reply = outcome::refusal(&*self.dialect, policy, &self.exchange, facts, stream, report.request_id());
+                    return Ok(outcome::own(reply, report));
+                }
+                None => return Ok(commit(parts, live, report)),
+            }
+        }
+    }
+
+    /// The head of one attempt.
+    fn head(&self, head: &request::Parts, body: &Bytes, target: Target) -> request::Parts {
+        let mut head = head.clone();
+        head.extensions.insert(target);
+        head.headers.remove(TRANSFER_ENCODING);
+        if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        if target.attempt > 1 {
+            // With the same key the provider would repeat the answer that is not wanted.
+            head.headers.remove("idempotency-key");
+            head.headers.remove("x-idempotency-key");
+        }
+        head
+    }
+
+    fn live(&self, headers: &HeaderMap, upstream: Erased, gate: Arc<Gate>) -> Live {
+        let snapshot = &self.snapshot;
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let encoding = text(CONTENT_ENCODING).and_then(Encoding::from_header);
+        let shadow = snapshot.policy.mode == Mode::Shadow;
+        let gate: Arc<dyn RetryGate> = gate;
+        let inspector = Inspector::new(Plan {
+            dialect: self.dialect.clone(),
+            exchange: self.exchange.clone(),
+            policy: snapshot.policy.clone(),
+            detectors: snapshot.detectors.clone(),
+            session: SessionFacts::default(),
+            scored: snapshot.scorer.is_some(),
+            gate: Some(gate),
+            content_type: text(CONTENT_TYPE).map(Str::from),
+            whole: encoding.is_some(),
+            held_limit: snapshot.limits.held,
+        });
+        let scoring = snapshot.scorer.clone().map(|scorer| Scoring {
+            scorer,
+            context: self.context.clone(),
+            stream: self.stream,
+            deadline: snapshot.policy.deadline,
+        });
+        let live = Live::new(upstream, inspector, scoring);
+        match encoding {
+            Some(encoding) => live.encoded(encoding, snapshot.limits.held, shadow),
+            None => live,
+        }
+    }
+
+    /// Changes the request for the next attempt as the rule says; returns what was changed, in words.
+    fn amend(&self, verdict: &Verdict, body: &mut Bytes, target: &mut Target, report: &mut Report) -> String {
+        let Cause::Rule(rule) = verdict.cause else { return String::new() };
+        let Some(retry) = self.snapshot.policy.rules.get(rule).and_then(|rule| rule.retry.as_ref()) else { return String::new() };
+        let Retry { reanchor, temperature, fallback, .. } = retry;
+        let mut changed = Vec::new();
+        if *fallback && self.snapshot.limits.fallbacks > 0 {
+            let next = target.fallback.map_or(0, |index| (index + 1).min(self.snapshot.limits.fallbacks - 1));
+            target.fallback = Some(next);
+            changed.push(format!("fallback upstream {}", next + 1));
+        }
+        let reminder = self.snapshot.persona.as_ref().and_then(|persona| persona.reminder.clone()).filter(|_| *reanchor);
+        // One at a time: a format that has no place for the one may have it for the other. A second re-anchoring would only repeat itself.
+        let reminder = reminder.filter(|_| target.attempt == 1);
+        let wishes = [
+            (
+                Amendment { reminder: reminder.as_deref(), ..Amendment::default() },
+                reminder.as_deref().map(|text| format!("reminder added: {text}")),
+            ),
+            (
+                Amendment { temperature: *temperature, ..Amendment::default() },
+                temperature.map(|value| format!("temperature {value}")),
+            ),
+        ];
+        for (amendment, words) in wishes {
+            let Some(words) = words else { continue };
+            match self.dialect.amend(body, &amendment) {
+                Ok(amended) => {
+                    *body = amended.into();
+                    changed.push(words);
+                }
+                Err(error) => {
+                    report.retry(RetryOutcome::Unsupported);
+                    tracing::warn!(request_id = %report.request_id(), %error, "the request could not be amended for a retry");
+                }
+            }
+        }
+        if changed.is_empty() { "nothing: the same request again".to_owned() } else { changed.join("; ") }
+    }
+
+    /// The upstream broke off before anything left.
+    fn broken(&self, error: &(dyn std::error::Error + Send + Sync), report: Box<Report>) -> Response<GuardedBody> {
+        tracing::warn!(request_id = %report.request_id(), method = %self.method, %error, "the upstream broke off its answer");
+        let message = "the upstream ended its answer early";
+        let reply =
+            outcome::error(Some(&*self.dialect), StatusCode::BAD_GATEWAY, "upstream_incomplete", message, report.request_id());
+        outcome::own(reply, report)
+    }
+}
+
+/// The first bytes may leave: the head goes out.
+fn commit(mut parts: http::response::Parts, live: Box<Live>, mut report: Box<Report>) -> Response<GuardedBody> {
+    report.set_status(parts.status);
+    match live.verdict().cloned() {
+        Some(verdict) => {
+            report.judged(&live.inspector, &verdict);
+            report.decorate(&mut parts.headers);
+            if report.recovered() {
+                report.retry(RetryOutcome::Recovered);
+            }
+        }
+        None => {
+            // The stream may yet be cut, and then it is shorter.
+            parts.headers.remove(CONTENT_LENGTH);
+            report.decorate_streaming(&mut parts.headers);
+        }
+    }
+    Response::from_parts(parts, GuardedBody::live(live, report))
+}

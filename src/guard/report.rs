@@ -1,0 +1,204 @@
+//! One exchange's account of itself, gathered as it goes and told once at the end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, StatusCode};
+
+use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, Subject};
+use super::live::Live;
+use super::outcome;
+use crate::dialect::Facts;
+use crate::infer::Scored;
+use crate::inspect::Inspector;
+use crate::policy::Mode;
+use crate::text::{ceil_char_boundary, floor_char_boundary};
+use crate::verdict::{Unscored, Verdict};
+
+/// Bytes of text kept around what caused a verdict.
+const AROUND: usize = 200;
+
+/// The account.
+pub(super) struct Report {
+    observe: Arc<dyn Observe>,
+    subject: Subject,
+    started: Instant,
+    upstream_ended: Option<Instant>,
+    first_text: Option<Duration>,
+    held: Duration,
+    status: u16,
+    attempts: u32,
+    retried: Vec<Attempt>,
+    streamed: bool,
+    verdict: Option<Verdict>,
+    excerpt: Excerpt,
+    unscored: Vec<Unscored>,
+    facts: Facts,
+    windows: u32,
+}
+
+impl Report {
+    pub(super) fn new(observe: Arc<dyn Observe>, subject: Subject) -> Self {
+        Report {
+            observe,
+            subject,
+            started: Instant::now(),
+            upstream_ended: None,
+            first_text: None,
+            held: Duration::ZERO,
+            status: 0,
+            attempts: 0,
+            retried: Vec::new(),
+            streamed: false,
+            verdict: None,
+            excerpt: Excerpt::default(),
+            unscored: Vec::new(),
+            facts: Facts::default(),
+            windows: 0,
+        }
+    }
+
+    pub(super) fn subject_mut(&mut self) -> &mut Subject {
+        &mut self.subject
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        &self.subject.request_id
+    }
+
+    pub(super) fn set_status(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    pub(super) fn called_upstream(&mut self) {
+        self.attempts += 1;
+        self.upstream_ended = None;
+    }
+
+    pub(super) fn upstream_ended(&mut self) {
+        self.upstream_ended = Some(Instant::now());
+    }
+
+    pub(super) fn scored(&mut self, scored: &Scored) {
+        self.windows += 1;
+        self.observe.on_window(&self.subject, scored);
+    }
+
+    /// Text has left; `since`: when it (or the oldest of it) came.
+    pub(super) fn released_text(&mut self, since: Option<Instant>) {
+        let now = Instant::now();
+        if let Some(since) = since {
+            let held = now - since;
+            self.held = self.held.max(held);
+            self.observe.on_hold(&self.subject, held);
+        }
+        self.first_text.get_or_insert(now - self.started);
+    }
+
+    pub(super) fn retry(&mut self, outcome: RetryOutcome) {
+        self.observe.on_retry(&self.subject, outcome);
+    }
+
+    /// An answer was judged and will not be used.
+    pub(super) fn retried(&mut self, live: &Live, verdict: Verdict, changed: String) {
+        let excerpt = excerpt(&live.inspector, &verdict);
+        self.retried.push(Attempt { verdict, excerpt, changed });
+        self.note_unscored(live.inspector.unscored());
+    }
+
+    pub(super) fn unscored(&mut self, reason: Unscored) {
+        self.note_unscored(&[reason]);
+    }
+
+    fn note_unscored(&mut self, reasons: &[Unscored]) {
+        for reason in reasons {
+            if !self.unscored.contains(reason) {
+                self.unscored.push(*reason);
+            }
+        }
+    }
+
+    /// Keeps what is known of the answer now; what the body adds later is taken at the end.
+    pub(super) fn judged(&mut self, inspector: &Inspector, verdict: &Verdict) {
+        self.excerpt = excerpt(inspector, verdict);
+        self.verdict = Some(verdict.clone());
+        self.facts = inspector.facts().clone();
+        self.streamed = inspector.streamed().unwrap_or_default();
+        self.note_unscored(inspector.unscored());
+    }
+
+    /// A verdict that no inspection came to.
+    pub(super) fn decide(&mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+
+    /// Whether a retry has brought a good answer.
+    pub(super) fn recovered(&self) -> bool {
+        !self.retried.is_empty() && self.verdict.as_ref().is_some_and(|verdict| verdict.action < crate::verdict::Action::Retry)
+    }
+
+    /// Writes the headers that every response has, and those of the verdict if there is one.
+    pub(super) fn decorate(&self, headers: &mut HeaderMap) {
+        outcome::request_id_header(headers, &self.subject.request_id);
+        // Shadow changes nothing that the client can see.
+        if let Some(verdict) = self.verdict.as_ref().filter(|_| self.subject.mode == Mode::Enforce) {
+            let retried = self.retried.last().map(|attempt| &attempt.verdict);
+            let word = outcome::verdict_word(verdict, !self.unscored.is_empty(), retried.is_some());
+            let reason = if verdict.rule.is_some() { Some(verdict) } else { retried };
+            outcome::verdict_headers(headers, word, reason, self.attempts);
+        }
+    }
+
+    /// Writes the headers of a stream whose verdict is still open.
+    pub(super) fn decorate_streaming(&self, headers: &mut HeaderMap) {
+        outcome::request_id_header(headers, &self.subject.request_id);
+        if self.subject.mode == Mode::Enforce {
+            let retried = self.retried.last().map(|attempt| &attempt.verdict);
+            outcome::verdict_headers(headers, "streaming", retried, self.attempts);
+        }
+    }
+
+    /// Tells the watcher.
+    pub(super) fn end(mut self: Box<Self>, ending: Ending, live: Option<&Live>) {
+        if let Some(live) = live {
+            let verdict = live.verdict().unwrap_or_else(|| live.inspector.verdict()).clone();
+            self.judged(&live.inspector, &verdict);
+        }
+        let now = Instant::now();
+        let outcome = Outcome {
+            subject: self.subject,
+            streamed: self.streamed,
+            status: self.status,
+            verdict: self.verdict,
+            excerpt: self.excerpt,
+            unscored: self.unscored,
+            attempts: self.attempts,
+            retried: self.retried,
+            facts: self.facts,
+            windows: self.windows,
+            ending,
+            total: now - self.started,
+            guard: self.upstream_ended.map_or(Duration::ZERO, |ended| now - ended),
+            held: self.held,
+            first_text: self.first_text,
+        };
+        self.observe.on_end(&outcome);
+    }
+}
+
+/// The text around what caused a verdict.
+fn excerpt(inspector: &Inspector, verdict: &Verdict) -> Excerpt {
+    let Some(span) = &verdict.span else { return Excerpt::default() };
+    let Some((_, text)) = inspector.texts().find(|(lane, _)| *lane == span.lane) else { return Excerpt::default() };
+    let start = floor_char_boundary(text, span.bytes.start);
+    let end = ceil_char_boundary(text, span.bytes.end.max(start));
+    let from = floor_char_boundary(text, start.saturating_sub(AROUND));
+    let to = ceil_char_boundary(text, end + AROUND);
+    Excerpt {
+        channel: Some(span.lane.channel),
+        before: text[from..start].to_owned(),
+        matched: text[start..end].to_owned(),
+        after: text[end..to].to_owned(),
+        full: text.to_owned(),
+    }
+}

@@ -1,0 +1,99 @@
+//! Everything one exchange is judged with. Loaded once per exchange and swapped as a whole, so a reload never splits an exchange.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::retry::budget::{Budget, TpsBudget};
+
+use super::events::{Observe, Unobserved};
+use crate::detect::Detector;
+use crate::dialect::{Api, Dialects};
+use crate::infer::Scorer;
+use crate::persona::Persona;
+use crate::policy::Policy;
+use crate::text::Str;
+
+/// Bounds on what one exchange may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a judged request's body; beyond it 413.
+    pub request_body: usize,
+    /// Bytes of an answer that may be held (a whole JSON answer, or a stream's text while it is judged).
+    pub held: usize,
+    /// How long after the request a new attempt may still begin.
+    pub retry_deadline: Duration,
+    /// How many fallback upstreams the route has ([`super::Target::fallback`]).
+    pub fallbacks: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { request_body: 20 << 20, held: 50 << 20, retry_deadline: Duration::from_secs(60), fallbacks: 0 }
+    }
+}
+
+/// What an exchange is judged with.
+#[derive(Clone)]
+pub struct Snapshot {
+    /// The route's name, for metrics and incidents.
+    pub route: Str,
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// The persona.
+    pub persona: Option<Arc<Persona>>,
+    /// Rule-based detectors.
+    pub detectors: Arc<[Box<dyn Detector>]>,
+    /// The classifier; `None`: detectors and patterns judge alone.
+    pub scorer: Option<Arc<dyn Scorer>>,
+    /// The wire formats.
+    pub dialects: Arc<Dialects>,
+    /// The route's api, if it names one.
+    pub api: Option<Api>,
+    /// Bounds.
+    pub limits: Limits,
+    /// The global retry budget, shared by all routes.
+    pub budget: Arc<dyn Budget + Send + Sync>,
+    /// Who is told.
+    pub observe: Arc<dyn Observe>,
+}
+
+impl Snapshot {
+    /// A snapshot with this policy, every built-in wire format, and nothing else.
+    #[must_use]
+    pub fn new(policy: Policy) -> Self {
+        Snapshot {
+            route: "guard".into(),
+            policy: Arc::new(policy),
+            persona: None,
+            detectors: Arc::from(Vec::new()),
+            scorer: None,
+            dialects: Arc::new(Dialects::builtin()),
+            api: None,
+            limits: Limits::default(),
+            budget: Arc::new(TpsBudget::default()),
+            observe: Arc::new(Unobserved),
+        }
+    }
+
+    /// Scores windows with this.
+    #[must_use]
+    pub fn with_scorer(mut self, scorer: Arc<dyn Scorer>) -> Self {
+        self.scorer = Some(scorer);
+        self
+    }
+
+    /// Judges answers as this persona's, with these detectors.
+    #[must_use]
+    pub fn with_persona(mut self, persona: Arc<Persona>, detectors: Arc<[Box<dyn Detector>]>) -> Self {
+        self.persona = Some(persona);
+        self.detectors = detectors;
+        self
+    }
+
+    /// Tells this watcher.
+    #[must_use]
+    pub fn with_observer(mut self, observe: Arc<dyn Observe>) -> Self {
+        self.observe = observe;
+        self
+    }
+}

@@ -1,0 +1,276 @@
+//! The inspector's other half: cutting windows, taking verdicts in order, releasing what is cleared, and what to do with what cannot
+//! be judged.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::queue::Held;
+use super::{Delivery, Inspector, Pending, Step, Window};
+use crate::frame::FrameError;
+use crate::policy::{Evidence, Fallback, Hit};
+use crate::score::{Scores, Signals};
+use crate::text::Span;
+use crate::verdict::{Action, Cause, Unscored, Verdict};
+
+impl Inspector {
+    /// Cuts windows over all text that is in none, in every lane: events leave in order, so a lane left waiting would hold up the
+    /// others. `last`: nothing follows.
+    pub(super) fn cut_windows(&mut self, last: bool) {
+        for index in 0..self.lanes.len() {
+            loop {
+                let lane = &mut self.lanes[index];
+                let seen = lane.windower.covered();
+                let Some(span) = lane.windower.cut() else { break };
+                let last = last && !lane.windower.pending();
+                self.open_window(index, span, seen, last);
+            }
+            let holds_tail = self.delivery == Delivery::Windows && !last;
+            let lane = &mut self.lanes[index];
+            let grew = lane.text.len() > lane.len_at_cut;
+            lane.len_at_cut = lane.text.len();
+            // A lane that has stopped growing has no open tail: what would complete a match is not coming.
+            let tail = if holds_tail && grew { self.plan.policy.open_tail(&lane.text) } else { 0 };
+            lane.cleared = lane.text.len() - tail;
+            lane.cleared_by = self.next_id - 1;
+        }
+        let lanes = &self.lanes;
+        self.queue.cover(|ends| {
+            ends.iter()
+                .all(|(lane, end)| *end <= lanes[*lane].cleared)
+                .then(|| ends.iter().map(|(lane, _)| lanes[*lane].cleared_by).max().unwrap_or(0))
+        });
+    }
+
+    fn open_window(&mut self, index: usize, span: Range<usize>, seen: usize, last: bool) {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.windows_cut += 1;
+        let lane = &self.lanes[index];
+        let text = &lane.text[..span.end];
+        let findings = self
+            .plan
+            .detectors
+            .iter()
+            .filter_map(|detector| detector.examine(lane.lane.channel, text, seen, last).map(|found| (found, detector.source())))
+            .collect();
+        let result = if self.plan.scored {
+            let window = Window { id, span: Span { lane: lane.lane, bytes: span.clone() }, text: text[span.clone()].into() };
+            self.steps.push_back(Step::Score(window));
+            None
+        } else {
+            Some(Ok(Scores::ZERO))
+        };
+        self.windows.push_back(Pending { id, lane: index, span, seen, findings, result });
+    }
+
+    /// Takes the results that have come, in the order of the windows: the outcome does not depend on which was scored first.
+    pub(super) fn apply(&mut self) {
+        while !self.done && self.windows.front().is_some_and(|window| window.result.is_some()) {
+            let Some(window) = self.windows.pop_front() else { return };
+            self.weigh(&window);
+            self.judged = window.id;
+        }
+    }
+
+    fn weigh(&mut self, window: &Pending) {
+        let mut scores = match &window.result {
+            Some(Ok(scores)) => *scores,
+            Some(Err(reason)) => {
+                if !self.let_through(*reason) {
+                    return;
+                }
+                Scores::ZERO
+            }
+            None => return,
+        };
+        for (finding, source) in &window.findings {
+            scores.raise(finding.label, finding.score, *source);
+        }
+        let signals = Signals::default();
+        self.worst.scores.merge(&scores);
+        self.worst.signals.merge(&signals);
+        let lane = &self.lanes[window.lane];
+        let evidence = Evidence {
+            scores: &scores,
+            signals: &signals,
+            channel: lane.lane.channel,
+            text: &lane.text[..window.span.end],
+            seen: window.seen,
+            exchange: &self.plan.exchange,
+            session: &self.plan.session,
+        };
+        let Some(hit) = self.plan.policy.judge(&evidence) else { return };
+        let finding = window.findings.iter().map(|(finding, _)| finding).find(|finding| hit.labels.contains(&finding.label));
+        let bytes = hit
+            .span
+            .clone()
+            .or_else(|| finding.map(|finding| finding.span.clone()))
+            .unwrap_or_else(|| window.seen.max(window.span.start)..window.span.end);
+        let span = Span { lane: lane.lane, bytes };
+        let evidence = finding.map(|finding| finding.evidence.clone());
+        self.take(hit, span, evidence);
+    }
+
+    /// A rule fired.
+    fn take(&mut self, hit: Hit, span: Span, evidence: Option<String>) {
+        let rule = &self.plan.policy.rules[hit.rule];
+        let now = self.delivery != Delivery::Whole;
+        let action = if now { self.settle(hit.action, hit.rule) } else { hit.action };
+        if action > self.worst.action || self.worst.cause == Cause::Clean {
+            self.worst = Verdict {
+                action,
+                cause: Cause::Rule(hit.rule),
+                rule: Some(rule.name.clone()),
+                labels: hit.labels,
+                span: Some(span),
+                evidence,
+                ..self.worst.clone()
+            };
+        }
+        let decided = match action {
+            Action::Block => true,
+            Action::Retry => now,
+            Action::Allow | Action::Flag => false,
+        };
+        if decided {
+            self.cut();
+        }
+    }
+
+    /// What an action comes to here: a retry that is no longer possible becomes what its rule says.
+    fn settle(&self, action: Action, rule: usize) -> Action {
+        if action != Action::Retry || self.shadow() {
+            return action;
+        }
+        let Some(retry) = self.plan.policy.rules[rule].retry.as_ref() else { return Action::Block };
+        let possible = self.plan.gate.as_ref().is_some_and(|gate| gate.may_retry(retry, self.committed));
+        if possible { Action::Retry } else { retry.then }
+    }
+
+    /// Ends the answer, unless the policy only watches.
+    fn cut(&mut self) {
+        if self.shadow() || self.done {
+            return;
+        }
+        self.done = true;
+        self.steps.retain(|step| matches!(step, Step::Release { .. }));
+        self.queue.clear();
+        self.windows.clear();
+        self.steps.push_back(Step::Cut(Box::new(self.worst.clone())));
+    }
+
+    /// Text could not be judged: notes why, and asks the policy. `false`: the answer has been cut.
+    pub(super) fn let_through(&mut self, reason: Unscored) -> bool {
+        if !self.unscored.contains(&reason) {
+            self.unscored.push(reason);
+        }
+        let policy = &self.plan.policy;
+        let (fallback, rule) = match reason {
+            Unscored::Error | Unscored::TooLarge => (policy.on_error, "on_error"),
+            Unscored::Overload | Unscored::Deadline => (policy.on_overload, "on_overload"),
+            Unscored::UnknownApi | Unscored::Unreadable => (policy.on_unknown, "on_unknown"),
+        };
+        if fallback == Fallback::Allow || self.shadow() {
+            return true;
+        }
+        self.worst = Verdict {
+            action: Action::Block,
+            cause: Cause::Unscored(reason),
+            rule: Some(rule.into()),
+            labels: Vec::new(),
+            span: None,
+            evidence: None,
+            ..self.worst.clone()
+        };
+        self.cut();
+        false
+    }
+
+    /// The bytes from here on cannot be framed.
+    pub(super) fn unframed(&mut self, error: FrameError, rest: Vec<Bytes>) {
+        let reason = match error {
+            FrameError::TooLarge(_) => Unscored::TooLarge,
+            FrameError::Malformed(_) => Unscored::Unreadable,
+        };
+        self.unreadable(reason, rest);
+    }
+
+    /// The bytes from here on cannot be understood: where the policy lets them through they leave in their turn, unjudged and counted.
+    pub(super) fn unreadable(&mut self, reason: Unscored, rest: Vec<Bytes>) {
+        if self.let_through(reason) {
+            self.blind = true;
+            self.prefix_open = true;
+            if self.delivery == Delivery::Undecided {
+                self.delivery = Delivery::Windows;
+            }
+            self.cut_windows(true);
+            self.apply();
+            if !self.done {
+                rest.into_iter().for_each(|bytes| self.hold(Held::opaque(bytes)));
+            }
+        }
+    }
+
+    /// More is held than the limit allows.
+    pub(super) fn over_limit(&mut self) {
+        match self.delivery {
+            Delivery::Windows => {
+                // A forced window, never a release; the caller waits for its verdict ([`Inspector::full`]).
+                self.prefix_open = true;
+                self.cut_windows(false);
+                self.apply();
+            }
+            Delivery::Whole | Delivery::Undecided => {
+                let rest = self.framer.take().map_or_else(Vec::new, |mut framer| framer.rest());
+                self.unreadable(Unscored::TooLarge, rest);
+            }
+            Delivery::AtOnce => {}
+        }
+    }
+
+    /// Releases what may leave, and ends the answer when all has left.
+    pub(super) fn release(&mut self) {
+        if self.done {
+            return;
+        }
+        let over = self.finished && self.windows.is_empty();
+        if over && self.delivery == Delivery::Whole && !self.shadow() && self.worst.action >= Action::Retry {
+            if let Cause::Rule(rule) = self.worst.cause {
+                self.worst.action = self.settle(self.worst.action, rule);
+            }
+            if self.worst.action >= Action::Retry {
+                return self.cut();
+            }
+        }
+        let open = match self.delivery {
+            Delivery::AtOnce => true,
+            Delivery::Windows => self.committed || self.prefix_open || over || self.judged > 0,
+            Delivery::Whole => over || self.blind,
+            Delivery::Undecided => false,
+        };
+        if open {
+            if self.delivery == Delivery::AtOnce || over {
+                self.queue.cover(|_| Some(0));
+            } else {
+                // Events without text need no window.
+                self.queue.cover(|_| None);
+            }
+            let (progress, lanes) = (&mut self.progress, &mut self.lanes);
+            let taken = self.queue.take(self.judged, |held| {
+                held.marks.iter().for_each(|mark| progress.apply(mark));
+                for (lane, end) in &held.ends {
+                    lanes[*lane].released = *end;
+                }
+            });
+            if let Some((bytes, text)) = taken {
+                self.committed = true;
+                self.steps.push_back(Step::Release { bytes, text });
+            }
+        }
+        if over && self.queue.is_empty() {
+            self.done = true;
+            self.steps.push_back(Step::End(Box::new(self.worst.clone())));
+        }
+    }
+}

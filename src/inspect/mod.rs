@@ -1,0 +1,455 @@
+//! The inspector: one synchronous state machine for JSON and for streams. Bytes go in; windows to score, bytes to release and at most
+//! one verdict come out. No clock, no tasks, no IO, so it can be tested as a table and fuzzed.
+//!
+//! Upstream bytes are cut into events, events into text, text into windows. An event is released, in order and byte for byte, once
+//! every window that covers its text has been judged well. What could not be understood or scored follows the policy and is noted.
+
+mod judge;
+mod lane;
+mod queue;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::detect::{Detector, Finding};
+use crate::dialect::{Cut, Dialect, DialectError, Exchange, Facts, Progress, Reading};
+use crate::frame::{Event, Framer, Framing};
+use crate::policy::{Mode, Policy, Retry, SessionFacts, StreamMode};
+use crate::score::{Scores, Source};
+use crate::text::{Lane, Span, Str};
+use crate::verdict::{Unscored, Verdict};
+
+use lane::LaneState;
+use queue::{Held, Queue};
+
+/// What one exchange is inspected with.
+#[derive(Clone)]
+pub struct Plan {
+    /// The wire format.
+    pub dialect: Arc<dyn Dialect>,
+    /// The request.
+    pub exchange: Arc<Exchange>,
+    /// The policy.
+    pub policy: Arc<Policy>,
+    /// Detectors beside the model.
+    pub detectors: Arc<[Box<dyn Detector>]>,
+    /// The conversation.
+    pub session: SessionFacts,
+    /// Whether a scorer answers [`Step::Score`]; without one, detectors and patterns judge alone.
+    pub scored: bool,
+    /// Asked, once, when the answer needs a retry and no byte has left; `None`: never possible.
+    pub gate: Option<Arc<dyn RetryGate>>,
+    /// The response's content type.
+    pub content_type: Option<Str>,
+    /// Whether a whole answer must be held whatever the policy says (its body is compressed).
+    pub whole: bool,
+    /// Bytes that may be held.
+    pub held_limit: usize,
+}
+
+/// Decides whether an answer may be thrown away for another attempt.
+pub trait RetryGate: Send + Sync + 'static {
+    /// Whether another attempt is made. Saying yes spends it. `committed`: bytes have left, so it cannot be.
+    fn may_retry(&self, retry: &Retry, committed: bool) -> bool;
+}
+
+/// A window to score.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Its number: give it back with the result.
+    pub id: u64,
+    /// Where it is in the answer.
+    pub span: Span,
+    /// Its text.
+    pub text: Str,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Score this and call [`Inspector::judge`]. Several may be out at once.
+    Score(Window),
+    /// Send these original bytes.
+    Release {
+        /// The bytes.
+        bytes: Bytes,
+        /// Whether there is answer text among them.
+        text: bool,
+    },
+    /// The answer is over and everything has been released.
+    End(Box<Verdict>),
+    /// Send nothing more of the answer. If bytes were released ([`Inspector::committed`]) the stream ends with
+    /// [`Inspector::epilogue`]; else the caller may retry or refuse.
+    Cut(Box<Verdict>),
+}
+
+/// How bytes are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    /// Not known before the framing is.
+    Undecided,
+    /// Held until judged, window by window.
+    Windows,
+    /// Held until the whole answer is judged.
+    Whole,
+    /// Released at once; a violation cuts.
+    AtOnce,
+}
+
+/// A window that awaits its verdict.
+#[derive(Debug)]
+struct Pending {
+    id: u64,
+    lane: usize,
+    span: std::ops::Range<usize>,
+    seen: usize,
+    findings: Vec<(Finding, Source)>,
+    result: Option<Result<Scores, Unscored>>,
+}
+
+/// The state machine.
+pub struct Inspector {
+    plan: Plan,
+    delivery: Delivery,
+    framing: Option<Framing>,
+    framer: Option<Framer>,
+    /// Bytes that came before the framing was known.
+    prefix: Vec<u8>,
+    facts: Facts,
+    progress: Progress,
+    lanes: Vec<LaneState>,
+    queue: Queue,
+    windows: VecDeque<Pending>,
+    next_id: u64,
+    /// Windows judged well, in order.
+    judged: u64,
+    steps: VecDeque<Step>,
+    worst: Verdict,
+    unscored: Vec<Unscored>,
+    windows_cut: u32,
+    committed: bool,
+    /// Events without text at the beginning may leave.
+    prefix_open: bool,
+    /// What follows cannot be understood, and the policy lets it through.
+    blind: bool,
+    finished: bool,
+    done: bool,
+}
+
+impl Inspector {
+    /// An inspector for one answer.
+    #[must_use]
+    pub fn new(plan: Plan) -> Self {
+        let shadow = plan.policy.mode == Mode::Shadow;
+        Inspector {
+            delivery: if shadow { Delivery::AtOnce } else { Delivery::Undecided },
+            plan,
+            framing: None,
+            framer: None,
+            prefix: Vec::new(),
+            facts: Facts::default(),
+            progress: Progress::default(),
+            lanes: Vec::new(),
+            queue: Queue::default(),
+            windows: VecDeque::new(),
+            next_id: 1,
+            judged: 0,
+            steps: VecDeque::new(),
+            worst: Verdict::allow(),
+            unscored: Vec::new(),
+            windows_cut: 0,
+            committed: false,
+            prefix_open: false,
+            blind: false,
+            finished: false,
+            done: false,
+        }
+    }
+
+    /// Takes in a piece of the upstream's body.
+    pub fn push(&mut self, chunk: Bytes) {
+        if self.done || chunk.is_empty() {
+            return;
+        }
+        if self.shadow() {
+            // Shadow changes nothing: not even when bytes leave.
+            self.committed = true;
+            self.steps.push_back(Step::Release { bytes: chunk.clone(), text: false });
+        }
+        if self.blind {
+            self.hold(Held::opaque(chunk));
+            return self.release();
+        }
+        match self.framed(chunk) {
+            Some(chunk) => self.feed(chunk),
+            None => return,
+        }
+        if !self.done && self.held_bytes() > self.plan.held_limit {
+            self.over_limit();
+        }
+        self.release();
+    }
+
+    /// Takes in the result of a window.
+    pub fn judge(&mut self, id: u64, result: Result<Scores, Unscored>) {
+        if let Some(window) = self.windows.iter_mut().find(|window| window.id == id) {
+            window.result = Some(result);
+        }
+        self.apply();
+        self.release();
+    }
+
+    /// The upstream's body has ended well.
+    pub fn finish(&mut self) {
+        if self.done || self.finished {
+            return;
+        }
+        self.finished = true;
+        if self.framer.is_none() && !self.prefix.is_empty() {
+            // Too short to tell: let the format's own reading decide.
+            let rest = Bytes::from(std::mem::take(&mut self.prefix));
+            self.begin(Framing::Json);
+            self.feed(rest);
+        }
+        if let Some(mut framer) = self.framer.take() {
+            while !self.done && !self.blind {
+                match framer.finish() {
+                    Ok(Some(event)) => self.read(event),
+                    Ok(None) => break,
+                    Err(error) => self.unframed(error, framer.rest()),
+                }
+            }
+        }
+        if !self.done {
+            self.cut_windows(true);
+            self.apply();
+        }
+        self.release();
+    }
+
+    /// Text has been held for long enough: cut windows over what there is.
+    pub fn force(&mut self) {
+        if !self.done && self.delivery == Delivery::Windows {
+            self.prefix_open = self.prefix_open || !self.lanes.iter().any(|lane| lane.windower.pending());
+            self.cut_windows(false);
+            self.apply();
+            self.release();
+        }
+    }
+
+    /// The body's coding cannot be undone: what it says stays unknown.
+    pub fn undecodable(&mut self, reason: Unscored) {
+        if !self.done {
+            self.unreadable(reason, Vec::new());
+            self.release();
+        }
+    }
+
+    /// The next thing to do, if any.
+    pub fn next_step(&mut self) -> Option<Step> {
+        self.steps.pop_front()
+    }
+
+    /// Whether bytes have been released.
+    #[must_use]
+    pub fn committed(&self) -> bool {
+        self.committed
+    }
+
+    /// Whether a [`Step::Cut`] or [`Step::End`] has been given.
+    #[must_use]
+    pub fn done(&self) -> bool {
+        self.done
+    }
+
+    /// Windows that await their result.
+    #[must_use]
+    pub fn windows_out(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// Windows cut so far.
+    #[must_use]
+    pub fn windows_cut(&self) -> u32 {
+        self.windows_cut
+    }
+
+    /// Bytes held back.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.queue.bytes() + self.framer.as_ref().map_or(0, Framer::held) + self.prefix.len()
+    }
+
+    /// Whether answer text is held that no window covers yet.
+    #[must_use]
+    pub fn text_waits(&self) -> bool {
+        self.delivery == Delivery::Windows && self.queue.uncovered()
+    }
+
+    /// Whether the upstream should wait: the hold is full and its windows are being scored.
+    #[must_use]
+    pub fn full(&self) -> bool {
+        !self.windows.is_empty() && self.held_bytes() >= self.plan.held_limit / 2
+    }
+
+    /// The framing, once known.
+    #[must_use]
+    pub fn streamed(&self) -> Option<bool> {
+        self.framing.map(|framing| framing != Framing::Json)
+    }
+
+    /// The verdict so far.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.worst
+    }
+
+    /// What could not be scored, each reason once.
+    #[must_use]
+    pub fn unscored(&self) -> &[Unscored] {
+        &self.unscored
+    }
+
+    /// What the answer says of itself.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The lanes and their texts so far.
+    pub fn texts(&self) -> impl Iterator<Item = (Lane, &str)> {
+        self.lanes.iter().map(|lane| (lane.lane, lane.text.as_str()))
+    }
+
+    /// How much of the answer has been released.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        let mut progress = self.progress.clone();
+        progress.texts = self.lanes.iter().flat_map(LaneState::released_parts).collect();
+        progress
+    }
+
+    /// The bytes that end a stream of which a part has been released. `now`: seconds since 1970.
+    #[must_use]
+    pub fn epilogue(&self, rule: Option<&str>, now: u64) -> Bytes {
+        let progress = self.progress();
+        self.plan.dialect.epilogue(&Cut { exchange: &self.plan.exchange, facts: &self.facts, progress: &progress, rule, now })
+    }
+
+    /// Finds the framing from the first bytes; gives back what is to be fed once it is known.
+    fn framed(&mut self, chunk: Bytes) -> Option<Bytes> {
+        if self.framer.is_some() {
+            return Some(chunk);
+        }
+        let content_type = self.plan.content_type.as_deref();
+        let first = if self.prefix.is_empty() { &chunk[..] } else { &self.prefix[..] };
+        let known = self.plan.dialect.framing(&self.plan.exchange, content_type).or_else(|| Framing::sniff(content_type, first));
+        let chunk = if self.prefix.is_empty() {
+            chunk
+        } else {
+            self.prefix.extend_from_slice(&chunk);
+            Bytes::from(std::mem::take(&mut self.prefix))
+        };
+        let known = known.or_else(|| Framing::sniff(content_type, &chunk));
+        if let Some(framing) = known {
+            self.begin(framing);
+            return Some(chunk);
+        }
+        if chunk.len() >= 64 {
+            // Nothing we know begins like this.
+            self.unreadable(Unscored::Unreadable, vec![chunk]);
+            self.release();
+        } else {
+            self.prefix = chunk.into();
+        }
+        None
+    }
+
+    fn begin(&mut self, framing: Framing) {
+        self.framing = Some(framing);
+        self.framer = Some(Framer::new(framing, self.plan.held_limit));
+        if self.delivery == Delivery::Undecided {
+            self.delivery = match self.plan.policy.stream {
+                _ if framing == Framing::Json || self.plan.whole => Delivery::Whole,
+                StreamMode::Hold => Delivery::Windows,
+                StreamMode::Buffer => Delivery::Whole,
+                StreamMode::Observe => Delivery::AtOnce,
+            };
+        }
+    }
+
+    fn feed(&mut self, chunk: Bytes) {
+        let Some(mut framer) = self.framer.take() else { return };
+        framer.push(chunk);
+        while !self.done && !self.blind {
+            match framer.next() {
+                Some(Ok(event)) => self.read(event),
+                Some(Err(error)) => self.unframed(error, framer.rest()),
+                None => break,
+            }
+        }
+        self.framer = Some(framer);
+    }
+
+    /// Reads one event and queues it; cuts windows when enough text has come.
+    fn read(&mut self, event: Event) {
+        let mut reading = Reading::default();
+        let read = if event.data.is_empty() {
+            Ok(())
+        } else if self.framing == Some(Framing::Json) {
+            self.plan.dialect.read_reply(&event.data, &mut self.facts, &mut reading)
+        } else {
+            self.plan.dialect.read_event(&event, &mut self.facts, &mut reading)
+        };
+        let mut held = Held::opaque(event.raw.clone());
+        match read {
+            Ok(()) => {
+                for delta in &reading.deltas {
+                    let lane = self.lane(delta.lane());
+                    if self.lanes[lane].push(delta) {
+                        held.ends.push((lane, self.lanes[lane].text.len()));
+                    }
+                }
+                held.marks = std::mem::take(&mut reading.marks);
+            }
+            Err(DialectError::Malformed(_) | DialectError::Unsupported(_)) => {
+                drop(reading);
+                if !self.let_through(Unscored::Unreadable) {
+                    return;
+                }
+            }
+        }
+        self.hold(held);
+        // Where nothing waits for a window, windows are cut only when full: fewer of them, over the same text.
+        let due = match self.delivery {
+            Delivery::Whole => self.lanes.iter().any(|lane| lane.windower.full()),
+            _ => self.lanes.iter().any(|lane| lane.windower.due()),
+        };
+        if due {
+            self.cut_windows(false);
+            self.apply();
+        }
+    }
+
+    fn shadow(&self) -> bool {
+        self.plan.policy.mode == Mode::Shadow
+    }
+
+    /// Queues an event, unless its bytes have already left.
+    fn hold(&mut self, held: Held) {
+        if self.shadow() {
+            held.marks.iter().for_each(|mark| self.progress.apply(mark));
+        } else {
+            self.queue.push(held);
+        }
+    }
+
+    fn lane(&mut self, lane: Lane) -> usize {
+        self.lanes.iter().position(|state| state.lane == lane).unwrap_or_else(|| {
+            self.lanes.push(LaneState::new(lane, self.plan.policy.window));
+            self.lanes.len() - 1
+        })
+    }
+}
