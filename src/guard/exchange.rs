@@ -291,6 +291,7 @@ impl Conduct {
             gate: Some(gate),
             content_type: text(CONTENT_TYPE).map(Str::from),
             whole: encoding.is_some(),
+            watch: false,
             held_limit: snapshot.limits.held,
         });
         let scoring = snapshot.scorer.clone().map(|scorer| Scoring {

@@ -3,6 +3,7 @@
 //! One exchange ([`exchange`]) is one snapshot, one request read once, up to a few attempts, and one answer that leaves through
 //! [`GuardedBody`] as the [`crate::inspect::Inspector`] clears it.
 
+mod assess;
 mod body;
 pub mod events;
 mod exchange;
@@ -15,6 +16,7 @@ mod snapshot;
 
 use crate::text::Str;
 
+pub use assess::{Assessment, assess};
 pub use body::{BoxError, Erased, GuardedBody, ReplayBody};
 pub use layer::{GuardLayer, GuardService};
 pub use outcome::Failure;

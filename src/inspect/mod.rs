@@ -7,6 +7,8 @@
 mod judge;
 mod lane;
 mod queue;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Plan {
     pub content_type: Option<Str>,
     /// Whether a whole answer must be held whatever the policy says (its body is compressed).
     pub whole: bool,
+    /// Only watch, whatever the policy's mode: judge everything, cut nothing.
+    pub watch: bool,
     /// Bytes that may be held.
     pub held_limit: usize,
 }
@@ -142,7 +146,7 @@ impl Inspector {
     /// An inspector for one answer.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
-        let shadow = plan.policy.mode == Mode::Shadow;
+        let shadow = plan.watch || plan.policy.mode == Mode::Shadow;
         Inspector {
             delivery: if shadow { Delivery::AtOnce } else { Delivery::Undecided },
             plan,
@@ -434,7 +438,7 @@ impl Inspector {
     }
 
     fn shadow(&self) -> bool {
-        self.plan.policy.mode == Mode::Shadow
+        self.plan.watch || self.plan.policy.mode == Mode::Shadow
     }
 
     /// Queues an event, unless its bytes have already left.

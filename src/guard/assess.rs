@@ -1,0 +1,156 @@
+//! A verdict for a text that is already there: what `steadfast score`, `steadfast test`, the admin API and other gateways' verdict
+//! endpoints ask for. The same inspector, windows, detectors and rules as for proxied traffic; nothing is cut short, so every label
+//! is complete.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::StatusCode;
+
+use super::live::scoring_context;
+use super::snapshot::Snapshot;
+use crate::dialect::{
+    Amendment, Api, ApiError, Cut, Delta, Dialect, DialectError, Exchange, Facts, Reading, Recognised, Refusal, Reply,
+    RequestHead,
+};
+use crate::frame::{Event, Framing};
+use crate::infer::{Job, ScoreError};
+use crate::inspect::{Inspector, Plan, Step};
+use crate::policy::SessionFacts;
+use crate::text::Channel;
+use crate::verdict::{Unscored, Verdict};
+use crate::window::estimate_tokens;
+
+/// Windows scored at once.
+const AT_ONCE: usize = 8;
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// The verdict; `scores` and `signals` are the highest over all windows, complete.
+    pub verdict: Verdict,
+    /// The token (by estimate) at which what caused the verdict begins.
+    pub onset_token: Option<usize>,
+    /// What could not be scored.
+    pub unscored: Vec<Unscored>,
+    /// Windows judged.
+    pub windows: u32,
+}
+
+/// Judges `answer` as the answer to `exchange`.
+pub async fn assess(snapshot: &Snapshot, exchange: &Exchange, session: SessionFacts, answer: &str) -> Assessment {
+    let persona = snapshot.persona.as_ref().map(|persona| &persona.line);
+    let context = Arc::new(scoring_context(persona, exchange.system.as_ref(), exchange.user.as_ref()));
+    let mut inspector = Inspector::new(Plan {
+        dialect: Arc::new(Plain),
+        exchange: Arc::new(exchange.clone()),
+        policy: snapshot.policy.clone(),
+        detectors: snapshot.detectors.clone(),
+        session,
+        scored: snapshot.scorer.is_some(),
+        gate: None,
+        content_type: None,
+        whole: true,
+        watch: true,
+        held_limit: usize::MAX,
+    });
+    inspector.push(Bytes::copy_from_slice(answer.as_bytes()));
+    inspector.finish();
+    let mut waiting = std::collections::VecDeque::new();
+    let mut jobs = FuturesUnordered::new();
+    let verdict = loop {
+        let mut ended = None;
+        while let Some(step) = inspector.next_step() {
+            match step {
+                Step::Score(window) => waiting.push_back(window),
+                Step::Release { .. } => {}
+                Step::End(verdict) | Step::Cut(verdict) => ended = Some(*verdict),
+            }
+        }
+        if let Some(verdict) = ended {
+            break verdict;
+        }
+        if let Some(scorer) = &snapshot.scorer {
+            while jobs.len() < AT_ONCE
+                && let Some(window) = waiting.pop_front()
+            {
+                let job = Job { context: context.clone(), text: window.text, stream: 0, deadline: snapshot.policy.deadline };
+                let scoring = scorer.score(job);
+                jobs.push(async move { (window.id, scoring.await) });
+            }
+        }
+        let Some((id, result)) = jobs.next().await else {
+            // An empty answer has no window and nothing to say.
+            break inspector.verdict().clone();
+        };
+        let result = result.map(|scored| scored.scores).map_err(|error| match error {
+            ScoreError::Overloaded => Unscored::Overload,
+            ScoreError::Deadline(_) => Unscored::Deadline,
+            ScoreError::Failed(_) => Unscored::Error,
+        });
+        inspector.judge(id, result);
+    };
+    let onset_token = verdict.span.as_ref().map(|span| {
+        let start = crate::text::floor_char_boundary(answer, span.bytes.start);
+        estimate_tokens(&answer[..start])
+    });
+    Assessment { verdict, onset_token, unscored: inspector.unscored().to_vec(), windows: inspector.windows_cut() }
+}
+
+/// The format of a bare text: the body is the answer.
+struct Plain;
+
+impl Dialect for Plain {
+    fn api(&self) -> Api {
+        Api::Custom
+    }
+
+    fn recognise(&self, _: &RequestHead<'_>) -> Recognised {
+        Recognised::Judged
+    }
+
+    fn read_request(&self, _: &RequestHead<'_>, _: &[u8]) -> Result<Exchange, DialectError> {
+        Ok(Exchange::unknown(Api::Custom))
+    }
+
+    fn framing(&self, _: &Exchange, _: Option<&str>) -> Option<Framing> {
+        Some(Framing::Json)
+    }
+
+    fn read_reply<'a>(&self, body: &'a [u8], _: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
+        out.deltas.push(Delta::append(0, Channel::Answer, 0, String::from_utf8_lossy(body)));
+        Ok(())
+    }
+
+    fn read_event<'a>(&self, event: &'a Event, _: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
+        out.deltas.push(Delta::append(0, Channel::Answer, 0, Cow::Owned(String::from_utf8_lossy(&event.data).into_owned())));
+        Ok(())
+    }
+
+    fn amend(&self, _: &[u8], _: &Amendment<'_>) -> Result<Vec<u8>, DialectError> {
+        Err(DialectError::Unsupported("a bare text"))
+    }
+
+    fn refusal(&self, refusal: &Refusal<'_>) -> Reply {
+        Reply {
+            status: StatusCode::OK,
+            content_type: "text/plain; charset=utf-8",
+            body: Bytes::copy_from_slice(refusal.message.as_bytes()),
+        }
+    }
+
+    fn epilogue(&self, _: &Cut<'_>) -> Bytes {
+        Bytes::new()
+    }
+
+    fn error(&self, error: &ApiError<'_>) -> Reply {
+        Reply {
+            status: error.status,
+            content_type: "text/plain; charset=utf-8",
+            body: Bytes::copy_from_slice(error.message.as_bytes()),
+        }
+    }
+}
