@@ -1,0 +1,1 @@
+"""Training of steadfast's collapse classifier: prepare, train, export, calibrate, evaluate, card."""

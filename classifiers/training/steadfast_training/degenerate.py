@@ -1,0 +1,59 @@
+"""Makes broken answers out of good ones: loops, word salad, wrong script, template tokens, the user's next turn, web boilerplate.
+
+A tokenizer-based model learns these badly; the gateway's rules on raw text are the main detector. It must not know the model.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+
+BOILERPLATE = [
+    "Share this: Click to share on Twitter Click to share on Facebook Like Loading... Related Posted in Uncategorized Leave a comment",
+    "Copyright © 2019 All rights reserved. Terms of Service | Privacy Policy | Contact Us | Sitemap",
+    "Home > Category > Products. Add to cart. Free shipping on orders over $50. Customers who bought this also bought",
+    "This entry was posted on Monday and filed under News. You can follow any responses through the RSS feed. 3 Comments so far",
+    "関連記事 前の記事 次の記事 コメントを残す メールアドレスが公開されることはありません。 ※ が付いている欄は必須項目です",
+    "相关文章 上一篇 下一篇 评论 登录后发表评论 版权所有 未经许可不得转载",
+]
+TOKENS = ["<|im_end|>", "<|im_start|>user", "<|eot_id|>", "</s>", "[INST]", "[/INST]", "<|endoftext|>", "### Instruction:", "<|assistant|>", "<start_of_turn>", "<s>"]
+TURNS = ["User:", "Human:", "\n\nHuman:", "Q:", "### User:", "ユーザー:", "用户：", "사용자:"]
+FOREIGN = ["ก็ได้ครับ", "इसलिए", "поэтому", "وذلك", "因此", "그러므로", "อย่างไร", "ਇਸ", "თუმცა", "לכן", "ですので", "απλώς", "ልክ"]
+
+
+def _units(text: str) -> list[str]:
+    """Words, or runs of four characters where words are not spaced."""
+    words = text.split()
+    return words if len(words) > max(4, len(text) // 15) else re.findall(r".{1,4}", text, re.S)
+
+
+def _join(units: list[str], text: str) -> str:
+    return (" " if " " in text.strip() and len(text.split()) > len(text) // 15 else "").join(units)
+
+
+def degenerate(good: str, rng: random.Random, other: str) -> tuple[str, int]:
+    """Returns (text, the character at which it breaks). `other` is another prompt, for run-on turns."""
+    cut = rng.randint(min(20, len(good) // 2), max(min(20, len(good) // 2), min(len(good), 400)))
+    head = good[:cut]
+    kind = rng.random()
+    if kind < 0.35:
+        units = _units(head)
+        phrase = _join(units[-rng.randint(1, min(12, len(units))) :], head) if units else "the"
+        glue = rng.choice([" ", "\n", ". ", "" if not phrase.isascii() else " "])
+        return head + glue + glue.join([phrase] * rng.randint(6, 30)), len(head)
+    if kind < 0.55:
+        units = _units(good)[:120]
+        rng.shuffle(units)
+        start = rng.randint(0, min(30, len(units)))
+        kept = _join(_units(good)[:start], good)
+        return kept + " " + _join(units, good), len(kept)
+    if kind < 0.68:
+        units = _units(head)
+        first = rng.randint(0, max(0, len(units) - 2))
+        broken = [rng.choice(FOREIGN) if i > first and rng.random() < 0.4 else u for i, u in enumerate(units)]
+        return _join(broken, head) + " " + " ".join(rng.choices(FOREIGN, k=rng.randint(2, 8))), len(_join(units[: first + 1], head))
+    if kind < 0.82:
+        return head + rng.choice(["", " ", "\n"]) + rng.choice(TOKENS) + rng.choice(["", "\n", " "]) + " ".join(rng.choices(TOKENS, k=rng.randint(0, 4))) + other[:80], len(head)
+    if kind < 0.93:
+        return head + "\n" + rng.choice(TURNS) + " " + other[:200], len(head)
+    return head + "\n\n" + rng.choice(BOILERPLATE), len(head)

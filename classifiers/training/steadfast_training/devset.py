@@ -1,0 +1,82 @@
+"""The rows that calibrate and evaluate: dev only, a fixed sample of the large sources, scored once and kept.
+
+Half 0 chooses calibration and thresholds, half 1 is reported. It must not know thresholds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from . import sources
+from .scoring import Scorer, score_rows
+from .settings import BUILD, INDEX, LABELS, OUTPUT
+from .sources import Row
+
+# Most rows of a source; 0 skips. Every permissive and non-permissive source may evaluate.
+CAPS = {
+    "alpaca_eval": 900,
+    "legal_overrefusal": 700,
+    "do-not-answer_reviews": 300,
+    "llm_debate": 300,
+    "logickor": 400,
+    "shaberi": 700,
+    "smile": 500,
+    "chat_haruhi": 400,
+    "real_persona_chat": 300,
+    "schema_guided_dialogue": 300,
+    "synthetic_persona_chat": 400,
+    "xpersona": 500,
+    "em_bad_advice": 250,
+    "anthropic_evals_statements": 500,
+}
+# Whole files that are never trained on may evaluate whatever their split says.
+WHOLE = {"do_not_answer", "alpaca_eval_breaks", "logickor_breaks", "ai_psychosis_spirals"}
+
+
+def rows() -> list[Row]:
+    chosen: list[Row] = []
+    by_source: dict[str, list[Row]] = {}
+    for row in sources.read_all():
+        if row.split == "dev" or row.source in WHOLE:
+            by_source.setdefault(row.source, []).append(row)
+    for source, group in sorted(by_source.items()):
+        group.sort(key=lambda r: hashlib.sha256(r.id.encode()).hexdigest())
+        chosen += group[: CAPS.get(source, 10_000)]
+    return chosen
+
+
+def scored(scorer: Scorer) -> tuple[list[Row], np.ndarray]:
+    """Rows and their highest logits [rows, labels]; cached against the model's bytes."""
+    chosen = rows()
+    key = hashlib.sha256((OUTPUT / "model.onnx").read_bytes() + "".join(r.id for r in chosen).encode()).hexdigest()
+    cache = BUILD / "dev.npz"
+    if cache.exists():
+        saved = np.load(cache)
+        if str(saved["key"]) == key:
+            return chosen, saved["logits"]
+    logits = score_rows(scorer, chosen, name="dev rows")
+    np.savez(cache, key=key, logits=logits)
+    return chosen, logits
+
+
+def truth(chosen: list[Row]) -> np.ndarray:
+    """[rows, labels]: 1 present, 0 absent, nan unknown (the source was not looked at for it)."""
+    table = np.zeros((len(chosen), len(LABELS)))
+    for i, row in enumerate(chosen):
+        if row.positive and not row.complete:
+            table[i] = np.nan
+        for label in row.labels:
+            table[i, INDEX[label]] = 1.0
+    return table
+
+
+def unsure(row: Row, label: str) -> bool:
+    """Benign rows whose truth for one label depends on the persona's limits: a played person does claim to be one."""
+    return label in ("human_claim", "identity_swap") and row.source in (
+        "chat_haruhi",
+        "real_persona_chat",
+        "synthetic_persona_chat",
+        "xpersona",
+    )

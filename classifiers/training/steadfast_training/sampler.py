@@ -1,0 +1,296 @@
+"""Draws training examples: which source, which change, which window, which context, which labels count. It must not know the network.
+
+An example is (ids, head, targets, weights): weights are per label, and 0 where the source does not know.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from .augment import surface
+from .compose import endorsed, persona_line, quoted
+from .degenerate import degenerate
+from .layout import assemble
+from .settings import INDEX, LABELS, WINDOW_TOKENS
+from .sources import Row
+from .tokenizer import MASK
+
+Example = tuple[list[int], int, np.ndarray, np.ndarray]
+
+# Where a source marks one of these, it says little about its neighbours.
+RELATED = [
+    {"extremist_identity", "hate", "hostility", "malevolence"},
+    {"human_claim", "identity_swap", "despair", "malevolence"},
+    {"sycophancy_delusion", "malevolence"},
+]
+# How often each kind of draw occurs. Twins rule: they are what separates stance from words.
+MIX = {
+    "twins": 40.0,
+    "authored_single": 3.0,
+    "em_persona_hierarchy": 4.0,
+    "em_bad_advice": 1.2,
+    "anthropic_evals_statements": 4.0,
+    "diasafety": 3.0,
+    "toxigen_seed": 2.5,
+    "hh_rlhf_harmless": 0.5,
+    "japanese_toxic": 0.8,
+    "synthetic_persona_chat_claims": 2.0,
+    "shaberi_breaks": 1.0,
+    "degenerate": 3.0,
+    "quoted": 5.0,
+    "endorsed": 2.5,
+    "tail": 5.0,
+    "joined": 2.5,
+    "human_persona": 1.5,
+    "halueval_general": 8.0,
+    "shaberi": 5.5,
+    "smile": 3.5,
+    "refusal_direction": 2.5,
+    "tau_airline": 2.5,
+    "pt_llm_comparison": 0.7,
+    "xpersona": 4.0,
+    "synthetic_persona_chat": 3.0,
+    "chatter": 3.0,
+}
+CHATTER = ("xpersona", "synthetic_persona_chat")
+
+
+class Sampler:
+    def __init__(self, rows: list[Row], tokenizer: Tokenizer, seed: int, exclude: set[str] = frozenset()) -> None:
+        self.rng = random.Random(seed)
+        self.tokenizer = tokenizer
+        self.by_source: dict[str, list[Row]] = {}
+        pairs: dict[str, list[Row]] = {}
+        for row in rows:
+            if row.source in exclude or (row.source, row.file) in exclude or not row.permissive or row.split != "train":
+                continue
+            if row.source == "authored" and row.pair:
+                pairs.setdefault(row.pair, []).append(row)
+            self.by_source.setdefault(row.source, []).append(row)
+        authored = self.by_source.get("authored", [])
+        self.twins = [p for p in pairs.values() if len(p) >= 2 and any(r.positive for r in p) and not all(r.positive for r in p)]
+        paired = {r.id for p in self.twins for r in p}
+        self.singles = [r for r in authored if r.id not in paired]
+        self.own = [r for r in authored if r.positive and r.stance == "own"]
+        # Texts whose collapse is in the words themselves, so that a quotation of them is recognisable as one.
+        voiced = {"extremist_identity", "hate", "hostility", "malevolence", "human_claim", "despair", "identity_swap", "sycophancy_delusion"}
+        self.voiced = [r for r in self.own if set(r.labels) <= voiced]
+        # Rarer labels are drawn as often as common ones.
+        self.twin_weights = self._balance(self.twins)
+        good = [r for s in ("halueval_general", "shaberi", "smile", "refusal_direction", "pt_llm_comparison") for r in self.by_source.get(s, [])]
+        self.good = {"en": [], "ja": [], "zh": [], "other": []}
+        for row in good:
+            self.good[row.lang if row.lang in self.good else "other"].append(row)
+        self.good["authored"] = [r for r in authored if not r.positive]
+        self.prompts: dict[str, list[str]] = {}
+        for row in authored + good:
+            if row.prompt:
+                self.prompts.setdefault(row.lang, []).append(row.prompt)
+        self.human_systems = [r.system for r in self.by_source.get("synthetic_persona_chat", [])[:4000]]
+        self.short = [r for s in ("anthropic_evals_statements", "diasafety", "toxigen_seed") for r in self.by_source.get(s, []) if "topic_hijack" not in r.labels]
+        self.kinds = [k for k in MIX if self._possible(k)]
+        self.chances = [MIX[k] for k in self.kinds]
+
+    def _possible(self, kind: str) -> bool:
+        if kind in ("twins", "quoted", "endorsed", "tail"):
+            return bool(self.twins)
+        if kind == "authored_single":
+            return bool(self.singles)
+        if kind in ("joined", "degenerate"):
+            return bool(self.good["en"])
+        if kind == "human_persona":
+            return bool(self.human_systems) and bool(self.by_source.get("synthetic_persona_chat_claims"))
+        if kind == "chatter":
+            return any(self.by_source.get(s) for s in CHATTER)
+        return bool(self.by_source.get(kind))
+
+    def _balance(self, pairs: list[list[Row]]) -> list[float]:
+        count: dict[str, int] = {}
+        for pair in pairs:
+            for label in {l for r in pair for l in r.labels}:
+                count[label] = count.get(label, 0) + 1
+        return [max((1.0 / count[l]) ** 0.4 for r in p for l in r.labels) for p in pairs]
+
+    def draw(self) -> list[Example]:
+        kind = self.rng.choices(self.kinds, self.chances)[0]
+        return getattr(self, f"_{kind}", lambda: self._plain(kind))()
+
+    # Kinds of draw. Each returns one example, or a pair (positive first).
+
+    def _plain(self, source: str) -> list[Example]:
+        return [self._example(self.rng.choice(self.by_source[source]))]
+
+    def _twins(self) -> list[Example]:
+        pair = self.rng.choices(self.twins, self.twin_weights)[0]
+        bad = self.rng.choice([r for r in pair if r.positive])
+        fine = self.rng.choice([r for r in pair if not r.positive])
+        # Both twins share their fate: the same changes, the same missing context.
+        seed = self.rng.random()
+        return [self._example(bad, seed=seed), self._example(fine, seed=seed)]
+
+    def _authored_single(self) -> list[Example]:
+        return [self._example(self.rng.choice(self.singles))]
+
+    def _quoted(self) -> list[Example]:
+        row = self.rng.choice(self.voiced)
+        text = row.response[row.onset or 0 :]
+        return [self._example(replace(row, response=quoted(text, row.lang, self.rng), labels=[], onset=None), whole=True, skip=("topic_hijack",))]
+
+    def _endorsed(self) -> list[Example]:
+        row = self.rng.choice(self.voiced)
+        text = row.response[row.onset or 0 :]
+        whole, onset = endorsed(self.rng.choice(self.voiced).response, text, row.lang, self.rng)
+        return [self._example(replace(row, response=whole, onset=onset), skip=("topic_hijack",))]
+
+    def _tail(self) -> list[Example]:
+        """A good answer that turns at its end; its twin ends with more of another good answer."""
+        row = self.rng.choice(self.own if self.rng.random() < 0.7 or not self.short else self.short)
+        good = self._good(row.lang)
+        head = good.response[: self.rng.randint(60, 500)].rstrip()
+        glue = self.rng.choice([" ", "\n\n", "\n\nP.S. ", "\n- ", " "])
+        tail = row.response[row.onset or 0 :]
+        positive = replace(good, response=head + glue + tail, labels=row.labels, onset=len(head) + len(glue), complete=row.complete, source=row.source, stance="own")
+        rest = self._good(row.lang).response[: max(60, len(tail))]
+        negative = replace(good, response=head + glue + rest)
+        seed = self.rng.random()
+        # Moving to another subject is a hijack of sorts, so that label stays out of both.
+        return [self._example(positive, seed=seed, skip=("topic_hijack", "identity_swap")), self._example(negative, seed=seed, skip=("topic_hijack",))]
+
+    def _joined(self) -> list[Example]:
+        first = self.rng.choice(self.good[self.rng.choice([k for k in self.good if self.good[k]])])
+        second = self._good(first.lang)
+        text = first.response[: self.rng.randint(40, 300)] + "\n\n" + second.response[:200]
+        return [self._example(replace(first, response=text), skip=("topic_hijack", "base_model_regression"))]
+
+    def _degenerate(self) -> list[Example]:
+        row = self.rng.choice(self.good[self.rng.choice([k for k in self.good if self.good[k]])])
+        text, onset = degenerate(row.response[:1200], self.rng, self._prompt(row.lang))
+        seed = self.rng.random()
+        bad = replace(row, response=text, onset=onset, labels=["base_model_regression"], complete=False)
+        return [self._example(bad, seed=seed), self._example(row, seed=seed)]
+
+    def _human_persona(self) -> list[Example]:
+        """The same small talk under a person's persona is in character."""
+        row = self.rng.choice(self.by_source["synthetic_persona_chat_claims"])
+        system = self.rng.choice(self.human_systems)
+        return [self._example(replace(row, system=system, labels=[], complete=True), keep_system=True)]
+
+    def _chatter(self) -> list[Example]:
+        """Small talk with its persona taken away: benign in every way but the claims of a person's life."""
+        source = self.rng.choice([s for s in CHATTER if self.by_source.get(s)])
+        row = replace(self.rng.choice(self.by_source[source]), system="")
+        return [self._example(row, skip=("human_claim", "identity_swap", "topic_hijack", "sycophancy_delusion"))]
+
+    # Parts.
+
+    def _good(self, lang: str) -> Row:
+        if self.rng.random() < 0.35 and self.good["authored"]:
+            same = self.rng.sample(self.good["authored"], min(30, len(self.good["authored"])))
+            for row in same:
+                if row.lang == lang:
+                    return row
+        pool = self.good.get(lang) or (self.good["other"] if lang not in ("en", "ja", "zh") else None) or self.good["en"]
+        return self.rng.choice(pool)
+
+    def _prompt(self, lang: str) -> str:
+        return self.rng.choice(self.prompts.get(lang) or self.prompts["en"])
+
+    def _context(self, row: Row, rng: random.Random, keep_system: bool) -> tuple[str, str]:
+        system, user = row.system, row.prompt
+        tied = row.source == "authored" and (row.file in ("identity",) or bool({"human_claim", "identity_swap"} & set(row.labels)))
+        persona_row = row.source in ("xpersona", "synthetic_persona_chat")
+        if system and not keep_system and not persona_row and rng.random() < (0.06 if tied else 0.25):
+            system = ""
+        elif not system and not tied and row.source != "chatter" and rng.random() < 0.4:
+            system = persona_line(row.lang, rng)
+        if user and "topic_hijack" not in row.labels and rng.random() < 0.2:
+            user = ""
+        elif not user and rng.random() < 0.6:
+            user = self._prompt(row.lang)
+        return system, user
+
+    def _example(self, row: Row, seed: float | None = None, whole: bool = False, keep_system: bool = False, skip: tuple[str, ...] = ()) -> Example:
+        rng = random.Random(self.rng.random() if seed is None else seed)
+        system, user = self._context(row, rng, keep_system)
+        text = row.response[:4000]
+        onset = row.onset
+        masking = not ({"identity_swap", "base_model_regression"} & set(row.labels))
+        if onset is None:
+            text = surface(text, rng, masking)
+        else:
+            # Both sides change alike, and the onset moves with the text before it.
+            head = text[:onset]
+            state = rng.getstate()
+            tail = surface(text[onset:], rng, masking)
+            if head.strip():
+                rng.setstate(state)
+                head = surface(head, rng, masking)
+            text, onset = head + tail, len(head)
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        ids = encoding.ids
+        at = 0
+        if onset:
+            at = next((i for i, (_, end) in enumerate(encoding.offsets) if end > onset), len(ids))
+        start, end, certainty = self._window(len(ids), at if row.positive else None, row, rng, whole)
+        window = ids[start:end]
+        positive = row.positive and end - max(at, start) >= min(8, max(1, len(ids) - at))
+        targets = np.zeros(len(LABELS), dtype=np.float32)
+        weights = np.ones(len(LABELS), dtype=np.float32)
+        if positive:
+            for label in row.labels:
+                targets[INDEX[label]] = 1.0
+            if not row.complete:
+                self._unknown(row, weights)
+            weights *= certainty
+        elif row.positive and end > at + 1:
+            weights[[INDEX[label] for label in row.labels]] = 0.0  # only a few tokens of it: too little to say
+        for label in skip:
+            weights[INDEX[label]] = 0.0
+        if not system and "identity_swap" in row.labels and row.source == "authored" and not row.system == "":
+            weights[INDEX["identity_swap"]] *= 0.5
+        if rng.random() < 0.12:
+            window = [MASK if rng.random() < 0.12 else i for i in window]
+        persona = self.tokenizer.encode(system[:400], add_special_tokens=False).ids if system else []
+        asked = self.tokenizer.encode(user[:400], add_special_tokens=False).ids if user else []
+        layout, head_length = assemble(persona, asked, window)
+        return layout, head_length, targets, weights
+
+    def _unknown(self, row: Row, weights: np.ndarray) -> None:
+        known = {INDEX[label] for label in row.labels}
+        for i, label in enumerate(LABELS):
+            if i in known:
+                continue
+            near = any(label in group and group & set(row.labels) for group in RELATED)
+            weights[i] = 0.0 if near or (label == "topic_hijack" and not row.prompt) else 0.4
+        if row.source == "em_bad_advice":
+            weights *= 0.4
+
+    def _window(self, count: int, onset: int | None, row: Row, rng: random.Random, whole: bool) -> tuple[int, int, float]:
+        """Returns (start, end, how far the labels are to be trusted)."""
+        if count <= 8 or whole:
+            return 0, min(count, WINDOW_TOKENS), 1.0
+        choice = rng.random()
+        vague = onset is not None and row.onset is None  # a positive whose onset nobody marked
+        if vague and row.source.endswith("_breaks"):
+            return max(0, count - WINDOW_TOKENS), count, 1.0  # broken replies keep their end
+        if vague:
+            if choice < 0.7 or count <= 24:
+                return 0, min(count, WINDOW_TOKENS), 1.0 if count <= 110 else 0.6
+            return 0, rng.randint(int(min(count, WINDOW_TOKENS) * 0.7), min(count, WINDOW_TOKENS)), 0.7
+        if choice < 0.4:
+            if count <= WINDOW_TOKENS:
+                return 0, count, 1.0
+            end = min(count, max(WINDOW_TOKENS, (onset or 0) + rng.randint(12, WINDOW_TOKENS)))
+            return end - WINDOW_TOKENS, end, 1.0
+        if choice < 0.75:
+            low = 8 if onset is None or rng.random() < 0.25 else min(count, onset + 8)
+            end = rng.randint(min(low, count), count)
+            return max(0, end - WINDOW_TOKENS), end, 1.0
+        length = rng.randint(min(24, count), min(count, WINDOW_TOKENS))
+        start = rng.randint(0, count - length)
+        beyond = onset is not None and start > onset + 4
+        return start, start + length, 0.6 if beyond else 1.0

@@ -1,0 +1,165 @@
+"""Step 2: fine-tunes the encoder and its head. Resumes from its checkpoint; uses a GPU where there is one."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from tqdm import tqdm
+
+from . import sources
+from .layout import collate
+from .model import Classifier
+from .sampler import Example, Sampler
+from .settings import BUILD, LAYERS, SEED
+
+AVERAGE = 0.998  # decay of the averaged weights, which are what ships
+MARGIN = 0.35  # weight of the loss that orders twins
+FROZEN_LAYERS = 0
+
+
+def fresh_model(dropout: float = 0.1, layers: int = LAYERS) -> Classifier:
+    facts = np.load(BUILD / "facts.npy", allow_pickle=True)[0]
+    tensors = dict(np.load(BUILD / "base.npz"))
+    model = Classifier(tensors["word"].shape[0], layers, facts, dropout)
+    model.load_base(tensors, tensors["word"])
+    return model
+
+
+def batches(sampler: Sampler, size: int):
+    """Draws several batches at once and cuts them by length, so that little is padding. Twins stay together."""
+    while True:
+        draws: list[list[Example]] = []
+        count = 0
+        while count < size * 12:
+            draws.append(sampler.draw())
+            count += len(draws[-1])
+        draws.sort(key=lambda d: max(len(e[0]) for e in d))
+        group: list[list[Example]] = []
+        groups = []
+        for draw in draws:
+            group.append(draw)
+            if sum(map(len, group)) >= size:
+                groups.append(group)
+                group = []
+        sampler.rng.shuffle(groups)
+        yield from groups
+
+
+def loss_of(model: Classifier, group: list[list[Example]], device: torch.device, smoothing: float = 0.01) -> torch.Tensor:
+    flat = [e for draw in group for e in draw]
+    ids, mask, types = (torch.from_numpy(a).to(device) for a in collate([(e[0], e[1]) for e in flat]))
+    targets = torch.from_numpy(np.stack([e[2] for e in flat])).to(device)
+    weights = torch.from_numpy(np.stack([e[3] for e in flat])).to(device)
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        logits = model(ids, mask, types)
+    logits = logits.float()
+    smooth = targets * (1 - 2 * smoothing) + smoothing
+    # A positive is one cell among ten: without a weight the model learns to say no.
+    cell = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none") * weights * (1 + 2 * targets)
+    loss = cell.sum() / len(flat)
+    left, right = [], []
+    at = 0
+    for draw in group:
+        if len(draw) == 2 and draw[0][2].any() and not draw[1][2].any():
+            left.append(at)
+            right.append(at + 1)
+        at += len(draw)
+    if left:
+        chosen = targets[left] * (weights[left] > 0) * (weights[right] > 0)
+        gap = F.softplus(1.0 - (logits[left] - logits[right])) * chosen
+        loss = loss + MARGIN * gap.sum() / max(1, len(left))
+    return loss
+
+
+def groups_of(model: Classifier, rate: float) -> list[dict]:
+    """The word table stays as pretrained: it holds what the languages share, and the data is far too small to move it well."""
+    model.word.weight.requires_grad_(False)
+    for layer in model.layers[:FROZEN_LAYERS]:
+        layer.requires_grad_(False)
+    head, encoder, plain = [], [], []
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if name.split(".")[0] in ("evidence", "attention", "mean"):
+            head.append(parameter)
+        elif parameter.ndim < 2:
+            plain.append(parameter)
+        else:
+            encoder.append(parameter)
+    return [
+        {"params": encoder, "lr": rate, "weight_decay": 0.02},
+        {"params": plain, "lr": rate, "weight_decay": 0.0},
+        {"params": head, "lr": rate * 8, "weight_decay": 0.01},
+    ]
+
+
+def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None) -> Classifier:
+    """Trains and saves build/NAME.pt (the averaged weights). With `minutes`, the schedule follows the clock."""
+    torch.manual_seed(SEED)
+    torch.set_num_threads(int(os.environ.get("STEADFAST_THREADS", "2")))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    tokenizer = Tokenizer.from_file(str(BUILD / "tokenizer.json"))
+    rows = rows if rows is not None else sources.read_all()
+    sampler = Sampler(rows, tokenizer, SEED, exclude)
+    print(f"train {name}: {len(sampler.twins)} twins, {len(sampler.singles)} singles, device {device}, excluding {sorted(map(str, exclude))}")
+    model = fresh_model().to(device)
+    groups = groups_of(model, rate)
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=device.type == "cuda")
+    peaks = [g["lr"] for g in optimizer.param_groups]
+    moving = [p for p in model.parameters() if p.requires_grad]
+    average = [p.detach().clone() for p in moving]
+    checkpoint = BUILD / f"{name}.checkpoint.pt"
+    done, used = 0, 0.0
+    if checkpoint.exists() and not fresh:
+        saved = torch.load(checkpoint, map_location=device, weights_only=False)
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        average = saved["average"]
+        done, used = saved["done"], saved["used"]
+        sampler.rng.setstate(saved["rng"])
+        print(f"train: resumed at step {done}")
+    started = time.time()
+    model.train()
+    smooth_loss = None
+    progress = tqdm(total=steps, initial=done, desc=name, mininterval=10)
+    for group in batches(sampler, batch):
+        share = done / steps
+        if minutes:
+            share = max(share, (used + time.time() - started) / (minutes * 60))
+        if share >= 1:
+            break
+        scale = min(1.0, done / 60) * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
+        for g, peak in zip(optimizer.param_groups, peaks):
+            g["lr"] = peak * scale
+        loss = loss_of(model, group, device)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(moving, 1.0)
+        optimizer.step()
+        done += 1
+        decay = min(AVERAGE, (1 + done) / (10 + done))
+        with torch.no_grad():
+            torch._foreach_lerp_(average, [p.detach() for p in moving], 1 - decay)
+        smooth_loss = loss.item() if smooth_loss is None else 0.98 * smooth_loss + 0.02 * loss.item()
+        progress.update()
+        progress.set_postfix(loss=f"{smooth_loss:.3f}", done=f"{share:.0%}", refresh=False)
+        if done % 250 == 0:
+            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "done": done, "used": used + time.time() - started, "rng": sampler.rng.getstate()}, checkpoint)
+    progress.close()
+    with torch.no_grad():
+        for p, a in zip(moving, average):
+            p.copy_(a)
+    model.eval()
+    torch.save(model.state_dict(), BUILD / f"{name}.pt")
+    checkpoint.unlink(missing_ok=True)
+    print(f"train {name}: {done} steps in {used + time.time() - started:.0f} s, loss {smooth_loss}")
+    return model
