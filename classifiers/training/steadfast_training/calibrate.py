@@ -57,8 +57,8 @@ def run() -> None:
         thresholds = []
         for rate in RATES:
             at, errors = conformal_threshold(scores, rate)
-            # A threshold under one half would call "more likely fine" a collapse; and one above 1 could never fire.
-            at = min(max(at, 0.5 if rate == RATES[-1] else 0.2), 0.9999)
+            # Dev holds far more collapse than traffic does, so a very low probability is never a verdict; one above 1 could never fire.
+            at = min(max(at, 0.3 if rate == RATES[-1] else 0.05), 0.9999)
             errors = int((scores >= at).sum())
             thresholds.append({"rate": rate, "at": at, "upper_bound": upper_bound(errors, len(scores)), "benign": int(len(scores)), "errors": errors})
         labels.append({"name": label, "scale": scale, "bias": bias, "thresholds": thresholds})
