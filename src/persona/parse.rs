@@ -1,0 +1,281 @@
+//! Reads a persona file. Knows the keys and what they may hold; reports every mistake at once.
+
+use super::{Identity, Persona, Roleplay, Thresholds, Voice, line_of};
+use crate::document::{Document, Problem, Table, nearest};
+use crate::score::{Label, Score, Signals};
+use crate::text::Str;
+
+/// The longest name, in characters: it stands in metrics and logs.
+const NAME_CHARS: usize = 64;
+
+impl Persona {
+    /// Reads a persona from TOML. `file` is a name for problems only.
+    ///
+    /// # Errors
+    /// Every mistake, in the order of the file.
+    ///
+    /// ```
+    /// use steadfast::persona::Persona;
+    ///
+    /// let text = "name = \"Aria\"\n[identity]\nmaker = \"Acme\"\nnever = [\"ChatGPT\"]\n";
+    /// let persona = Persona::parse(text, Some("aria.toml")).unwrap();
+    /// assert_eq!(&*persona.line, "You are Aria, an AI assistant made by Acme.");
+    /// ```
+    pub fn parse(text: &str, file: Option<&str>) -> Result<Persona, Vec<Problem>> {
+        let document = Document::parse(text, file)?;
+        let persona = read(&document);
+        document.finish(persona)
+    }
+}
+
+fn read(document: &Document) -> Option<Persona> {
+    let root = document.root();
+    let name = root.require("name", "add: name = \"Aria\"").and_then(|item| {
+        let name = item.nonempty()?.trim();
+        if name.chars().count() > NAME_CHARS || name.chars().any(char::is_control) {
+            item.problem(format!("must be one line of at most {NAME_CHARS} characters"), None);
+            return None;
+        }
+        Some(name)
+    });
+    let identity = match root.table("identity") {
+        Some(table) => read_identity(table, name),
+        None => Identity { open: false, is: "an AI assistant".into(), ..Identity::open() },
+    };
+    let mut voice = Voice::default();
+    let mut reminder = None;
+    if let Some(table) = root.table("voice") {
+        voice = Voice {
+            languages: languages(&table),
+            examples: texts(&table, "examples"),
+            counterexamples: texts(&table, "counterexamples"),
+        };
+        reminder = table.nonempty("reminder").map(Str::from);
+        table.finish();
+    }
+    let mut boundaries = Vec::new();
+    if let Some(table) = root.table("boundaries") {
+        boundaries = texts(&table, "rules");
+        table.finish();
+    }
+    let mut roleplay = Roleplay::default();
+    if let Some(table) = root.table("roleplay") {
+        roleplay = Roleplay {
+            allowed: table.bool("allowed").unwrap_or(true),
+            characters: texts(&table, "characters"),
+            human: table.bool("human").unwrap_or(false),
+        };
+        if let Some(name) = identity.never.iter().find(|name| roleplay.characters.iter().any(|other| same(name, other))) {
+            table.problem("characters", format!("{name:?} is also in identity.never"), Some("keep it in one of the two"));
+        }
+        table.finish();
+    }
+    let thresholds = root.table("thresholds").map(read_thresholds).unwrap_or_default();
+    root.finish();
+
+    let name = name?;
+    let mut persona = Persona {
+        line: line_of(name, &identity).into(),
+        name: name.into(),
+        reminder,
+        identity,
+        voice,
+        boundaries,
+        roleplay,
+        thresholds,
+    };
+    if persona.reminder.is_none() {
+        persona.reminder = Some(persona.built_reminder());
+    }
+    Some(persona)
+}
+
+fn read_identity(table: Table<'_>, name: Option<&str>) -> Identity {
+    let open = table.bool("open").unwrap_or(false);
+    let identity = Identity {
+        maker: table.nonempty("maker").map(|maker| maker.trim().into()),
+        is: table
+            .nonempty("is")
+            .map_or(if open { "a helpful AI assistant" } else { "an AI assistant" }, |is| is.trim().trim_end_matches('.'))
+            .into(),
+        aliases: texts(&table, "aliases"),
+        never: texts(&table, "never"),
+        built_on: texts(&table, "built_on"),
+        open,
+    };
+    if open && identity.maker.is_some() {
+        let help = "a persona with a maker of its own is not open: remove open, or remove maker";
+        table.problem("open", "contradicts identity.maker", Some(help));
+    }
+    let own = || name.into_iter().chain(identity.maker.as_deref()).chain(identity.aliases.iter().map(|alias| &**alias));
+    for never in &identity.never {
+        if own().any(|own| same(own, never)) {
+            table.problem("never", format!("{never:?} is the persona's own name, maker or alias"), Some("remove it here"));
+        }
+        if identity.built_on.iter().any(|other| same(other, never)) {
+            table.problem("never", format!("{never:?} is also in built_on"), Some("keep it in one of the two"));
+        }
+    }
+    table.finish();
+    identity
+}
+
+fn read_thresholds(table: Table<'_>) -> Thresholds {
+    const MEASURED: [&str; 4] = ["false_positive_rate", "responses", "calibrated_at", "classifier"];
+    let mut thresholds = Thresholds {
+        false_positive_rate: table.float("false_positive_rate", 0.0..=1.0),
+        responses: table.integer("responses", 0..=i64::MAX).and_then(|count| u64::try_from(count).ok()),
+        calibrated_at: table.integer("calibrated_at", 0..=i64::MAX).and_then(|seconds| u64::try_from(seconds).ok()),
+        classifier: table.nonempty("classifier").map(Str::from),
+        ..Thresholds::default()
+    };
+    for (key, item) in table.entries() {
+        if MEASURED.contains(&key) {
+            continue;
+        }
+        let label = key.parse::<Label>();
+        if label.is_err() && !Signals::NAMES.contains(&key) {
+            let names = Label::ALL.iter().map(|label| label.as_str()).chain(Signals::NAMES).chain(MEASURED);
+            let help = nearest(key, names).map(|near| format!("did you mean \"{near}\"?"));
+            item.problem("is no label, signal or fact of a calibration", help.as_deref());
+            continue;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "a score is an f32")]
+        let score = item.float(0.0..=1.0).and_then(|value| Score::new(value as f32));
+        if score == Some(Score::ZERO) {
+            item.problem("must be above 0", Some("at 0 every answer is over it"));
+        }
+        match (label, key) {
+            (Ok(label), _) => thresholds.labels[label.index()] = score,
+            (Err(_), "voice") => thresholds.voice = score,
+            (Err(_), _) => thresholds.register = score,
+        }
+    }
+    table.finish();
+    thresholds
+}
+
+/// A list of texts with something in each.
+fn texts(table: &Table<'_>, key: &str) -> Vec<Str> {
+    let Some(item) = table.item(key) else { return Vec::new() };
+    item.items().iter().filter_map(|item| item.nonempty().map(|text| text.trim().into())).collect()
+}
+
+fn languages(table: &Table<'_>) -> Vec<Str> {
+    let Some(item) = table.item("languages") else { return Vec::new() };
+    let tag = |text: &str| {
+        let mut parts = text.split('-');
+        let main = parts.next().unwrap_or_default();
+        (2..=3).contains(&main.len())
+            && main.bytes().all(|byte| byte.is_ascii_lowercase())
+            && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+    };
+    let read = |item: &crate::document::Item<'_>| {
+        let text = item.str()?;
+        if !tag(text) {
+            item.problem(format!("{text:?} is no language tag"), Some("write it like \"en\" or \"pt-BR\""));
+            return None;
+        }
+        Some(text.into())
+    };
+    item.items().iter().filter_map(read).collect()
+}
+
+fn same(a: &str, b: &str) -> bool {
+    a.to_lowercase() == b.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(text: &str) -> String {
+        let problems = Persona::parse(text, Some("p.toml")).expect_err("has mistakes");
+        problems.iter().map(|problem| format!("{problem}\n")).collect()
+    }
+
+    #[test]
+    fn a_whole_persona_is_read() {
+        let persona = Persona::parse(
+            r#"
+            name = "Aria"
+            [identity]
+            maker = "Acme"
+            aliases = ["Aria by Acme"]
+            never = ["ChatGPT", "OpenAI"]
+            built_on = ["Llama", "Meta"]
+            [voice]
+            languages = ["en", "pt-BR"]
+            examples = ["Hello, Aria here."]
+            counterexamples = ["yo"]
+            [boundaries]
+            rules = ["Do not give medical doses."]
+            [roleplay]
+            allowed = false
+            characters = ["Captain Nemo"]
+            [thresholds]
+            hate = 0.93
+            voice = 0.8
+            false_positive_rate = 0.001
+            responses = 2000
+            calibrated_at = 1790000000
+            "#,
+            None,
+        )
+        .unwrap();
+        assert_eq!(&*persona.line, "You are Aria, an AI assistant made by Acme.");
+        let reminder = persona.reminder.as_deref().unwrap();
+        assert!(reminder.contains("only as Aria") && reminder.contains("medical doses"), "{reminder}");
+        assert!(!reminder.contains("ChatGPT"), "a reminder must not put the forbidden name into the model's head");
+        assert_eq!(persona.threshold(Label::Hate), Score::new(0.93));
+        assert_eq!(persona.threshold(Label::Despair), None);
+        assert_eq!(persona.thresholds.voice, Score::new(0.8));
+        assert!(!persona.roleplay.allowed && persona.identity.is_machine());
+    }
+
+    #[test]
+    fn a_name_is_enough() {
+        let persona = Persona::parse("name = \"Bo\"", None).unwrap();
+        assert_eq!(&*persona.line, "You are Bo, an AI assistant.");
+        assert!(!persona.identity.open && persona.roleplay.allowed);
+    }
+
+    #[test]
+    fn an_open_identity_has_no_name_to_hold_to() {
+        let persona = Persona::parse("name = \"assistant\"\n[identity]\nopen = true\n", None).unwrap();
+        assert_eq!(&*persona.line, "You are a helpful AI assistant.");
+        assert!(!persona.reminder.unwrap().contains("only as"));
+        assert_eq!(persona.line, Persona::default().line);
+    }
+
+    #[test]
+    fn the_shipped_personas_are_good() {
+        let shipped = [include_str!("../../policies/personas/assistant.toml"), include_str!("../../policies/personas/aria.toml")];
+        let [assistant, aria] = shipped.map(|text| Persona::parse(text, None).unwrap());
+        assert!(assistant.identity.open && assistant.line == Persona::default().line);
+        assert_eq!(&*aria.line, "You are Aria, an AI assistant made by Acme.");
+    }
+
+    #[test]
+    fn every_mistake_at_once() {
+        insta::assert_snapshot!(problems(
+            "nmae = \"Aria\"\n[identity]\nmaker = \"Acme\"\nopen = true\nnever = [\"acme\", \"\", \"GPT\"]\nbuilt_on = [\"gpt\"]\n\
+             [voice]\nlanguages = [\"english\"]\nexamples = \"one\"\nreminder = \" \"\n[roleplay]\nalowed = false\n\
+             [thresholds]\nhatte = 0.5\nhate = 1.5\nvoice = 0\n"
+        ), @r#"
+        p.toml:1:1: name: missing; add: name = "Aria"
+        p.toml:1:1: nmae: unknown key; did you mean "name"?
+        p.toml:4:8: identity.open: contradicts identity.maker; a persona with a maker of its own is not open: remove open, or remove maker
+        p.toml:5:9: identity.never: "GPT" is also in built_on; keep it in one of the two
+        p.toml:5:9: identity.never: "acme" is the persona's own name, maker or alias; remove it here
+        p.toml:5:18: identity.never[1]: must not be empty
+        p.toml:8:14: voice.languages[0]: "english" is no language tag; write it like "en" or "pt-BR"
+        p.toml:9:12: voice.examples: expected a list, found a string
+        p.toml:10:12: voice.reminder: must not be empty
+        p.toml:12:1: roleplay.alowed: unknown key; did you mean "allowed"?
+        p.toml:14:9: thresholds.hatte: is no label, signal or fact of a calibration; did you mean "hate"?
+        p.toml:15:8: thresholds.hate: must be between 0 and 1
+        p.toml:16:9: thresholds.voice: must be above 0; at 0 every answer is over it
+        "#);
+    }
+}
