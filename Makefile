@@ -1,0 +1,29 @@
+# The commands of the README, each complete in itself on a fresh Debian machine with Rust, Python and the package registries.
+.PHONY: demo test lint bench evaluate runtime clean
+
+## demo: watch a model collapse in front of you and be stopped
+demo: runtime
+	cargo run --release --quiet -- demo
+
+## test: everything that CI runs
+test:
+	scripts/test
+
+## lint: format, clippy, documentation, licences
+lint:
+	scripts/lint
+
+## runtime: fetch ONNX Runtime (a wheel from PyPI, pinned by hash)
+runtime:
+	scripts/fetch-runtime
+
+## bench: the criterion benchmarks
+bench: runtime
+	cargo bench
+
+## evaluate: measure the classifier on data used neither for training nor for thresholds
+evaluate:
+	$(MAKE) -C classifiers/training evaluate
+
+clean:
+	cargo clean
