@@ -15,6 +15,8 @@ pub mod inspect;
 pub mod persona;
 pub mod policy;
 pub mod score;
+#[cfg(feature = "server")]
+pub mod telemetry;
 pub mod text;
 pub mod verdict;
 pub mod window;

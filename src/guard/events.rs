@@ -45,6 +45,20 @@ pub enum Ending {
     UpstreamBroke,
 }
 
+impl Ending {
+    /// The name used in logs and incidents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Ending::Complete => "complete",
+            Ending::Refused => "refused",
+            Ending::Cut => "cut",
+            Ending::ClientLeft => "client_left",
+            Ending::UpstreamBroke => "upstream_broke",
+        }
+    }
+}
+
 /// A piece of the answer around what caused a verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Excerpt {

@@ -1,0 +1,165 @@
+//! How the guard's events become metrics. A block is a verdict and never an error; what was let through unscored is
+//! `unscored_total` and never an allow; an answer that broke off is neither.
+
+use std::time::Duration;
+
+use super::metrics::{Metrics, RouteMetrics, api_name};
+use crate::guard::events::{Ending, Observe, Outcome, RetryOutcome, Subject};
+use crate::infer::Scored;
+use crate::policy::Mode;
+use crate::verdict::{Action, Verdict};
+
+impl Observe for Metrics {
+    fn on_window(&self, _: &Subject, scored: &Scored) {
+        self.window(scored.stage, scored.cached, scored.computed);
+    }
+
+    fn on_hold(&self, subject: &Subject, held: Duration) {
+        self.route(&subject.route).hold.observe(held.as_secs_f64());
+    }
+
+    fn on_retry(&self, subject: &Subject, outcome: RetryOutcome) {
+        self.route(&subject.route).retry(outcome).inc();
+    }
+
+    fn on_end(&self, outcome: &Outcome) {
+        let subject = &outcome.subject;
+        let route = self.route(&subject.route);
+        self.request(&route, subject.api, outcome.status);
+        for attempt in &outcome.retried {
+            self.judged(&route, subject, &attempt.verdict);
+        }
+        if let Some(verdict) = final_verdict(outcome) {
+            self.judged(&route, subject, verdict);
+        }
+        for reason in &outcome.unscored {
+            route.unscored(*reason).inc();
+        }
+        if let Some(first) = outcome.first_text {
+            route.first_text.observe(first.as_secs_f64());
+        }
+        let whole = !matches!(outcome.ending, Ending::ClientLeft | Ending::UpstreamBroke);
+        if whole && outcome.verdict.is_some() {
+            let labels = [&*route.name, api_name(subject.api)];
+            self.guard_duration.with_label_values(&labels).observe(outcome.guard.as_secs_f64());
+        }
+    }
+}
+
+impl Metrics {
+    fn judged(&self, route: &RouteMetrics, subject: &Subject, verdict: &Verdict) {
+        let rule = verdict.rule.as_deref().unwrap_or("");
+        let mode = mode_name(subject.mode);
+        self.verdicts.with_label_values(&[&*route.name, &subject.policy, rule, verdict.action.as_str(), mode]).inc();
+        for label in &verdict.labels {
+            route.label_hits[label.index()].inc();
+        }
+        for (label, score, _) in verdict.scores.iter() {
+            self.score(label, score.get());
+        }
+    }
+}
+
+/// The verdict to count: none for what was let through unscored, and none for a clean answer that did not come to its end.
+fn final_verdict(outcome: &Outcome) -> Option<&Verdict> {
+    let verdict = outcome.verdict.as_ref()?;
+    let clean = verdict.action == Action::Allow && verdict.rule.is_none();
+    let whole = matches!(outcome.ending, Ending::Complete | Ending::Refused | Ending::Cut);
+    (!clean || (whole && outcome.unscored.is_empty())).then_some(verdict)
+}
+
+const fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::events::Attempt;
+    use crate::telemetry::{Format, samples};
+    use crate::verdict::{Cause, Unscored};
+
+    /// The samples of a family that are not zero, without its name.
+    fn samples_of(metrics: &Metrics, family: &str) -> Vec<String> {
+        let page = Format::Text.render(&metrics.gather());
+        let lines = page.lines().filter_map(|line| line.strip_prefix(&format!("steadfast_{family}")));
+        lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_block_is_a_verdict_and_a_fail_open_is_none() {
+        let metrics = Metrics::new();
+        metrics.on_end(&samples::blocked("x", "y"));
+        let mut open = samples::allowed();
+        open.unscored = vec![Unscored::Overload];
+        metrics.on_end(&open);
+        metrics.on_end(&samples::allowed());
+        assert_eq!(
+            samples_of(&metrics, "verdicts_total"),
+            [
+                r#"{action="allow",mode="enforce",policy="default",route="/",rule=""} 1"#,
+                r#"{action="block",mode="enforce",policy="default",route="/",rule="hateful persona"} 1"#,
+            ]
+        );
+        assert_eq!(samples_of(&metrics, "unscored_total"), [r#"{reason="overload",route="/"} 1"#]);
+        assert_eq!(samples_of(&metrics, "label_hits_total"), [r#"{label="hate",route="/"} 1"#]);
+        assert_eq!(samples_of(&metrics, "requests_total"), [r#"{api="openai-chat",code="200",route="/"} 3"#]);
+        assert_eq!(samples_of(&metrics, "guard_duration_seconds_count"), [r#"{api="openai-chat",route="/"} 3"#]);
+    }
+
+    #[test]
+    fn a_fail_closed_is_a_block_by_the_outage_and_counted_as_unscored_too() {
+        let metrics = Metrics::new();
+        let mut closed = samples::blocked("x", "y");
+        let verdict = closed.verdict.as_mut().unwrap();
+        (verdict.cause, verdict.rule, verdict.labels) = (Cause::Unscored(Unscored::Error), Some("on_error".into()), Vec::new());
+        closed.unscored = vec![Unscored::Error];
+        metrics.on_end(&closed);
+        assert_eq!(
+            samples_of(&metrics, "verdicts_total"),
+            [r#"{action="block",mode="enforce",policy="default",route="/",rule="on_error"} 1"#]
+        );
+        assert_eq!(samples_of(&metrics, "unscored_total"), [r#"{reason="error",route="/"} 1"#]);
+        assert!(samples_of(&metrics, "label_hits_total").is_empty());
+    }
+
+    #[test]
+    fn what_broke_off_clean_is_no_allow_and_adds_no_duration() {
+        let metrics = Metrics::new();
+        for ending in [Ending::ClientLeft, Ending::UpstreamBroke] {
+            metrics.on_end(&Outcome { ending, ..samples::allowed() });
+        }
+        assert!(samples_of(&metrics, "verdicts_total").is_empty());
+        assert!(samples_of(&metrics, "guard_duration_seconds_count").is_empty());
+        let left = Outcome { ending: Ending::ClientLeft, ..samples::blocked("x", "y") };
+        metrics.on_end(&left);
+        assert_eq!(samples_of(&metrics, "verdicts_total").len(), 1, "a block counts however the client took it");
+    }
+
+    #[test]
+    fn retried_attempts_are_verdicts_of_their_own() {
+        let metrics = Metrics::new();
+        let mut outcome = samples::allowed();
+        let mut bad = samples::blocked("x", "y");
+        let mut verdict = bad.verdict.take().unwrap();
+        verdict.action = Action::Retry;
+        outcome.retried = vec![Attempt { verdict, excerpt: bad.excerpt, changed: "the reminder was added".into() }];
+        metrics.on_retry(&outcome.subject, RetryOutcome::Attempted);
+        metrics.on_retry(&outcome.subject, RetryOutcome::Recovered);
+        metrics.on_end(&outcome);
+        assert_eq!(
+            samples_of(&metrics, "verdicts_total"),
+            [
+                r#"{action="allow",mode="enforce",policy="default",route="/",rule=""} 1"#,
+                r#"{action="retry",mode="enforce",policy="default",route="/",rule="hateful persona"} 1"#,
+            ]
+        );
+        assert_eq!(
+            samples_of(&metrics, "retries_total"),
+            [r#"{outcome="attempted",route="/"} 1"#, r#"{outcome="recovered",route="/"} 1"#,]
+        );
+    }
+}
