@@ -24,27 +24,24 @@ pub enum LogFormat {
     Pretty,
 }
 
-/// What is logged when `RUST_LOG` is not set.
-const DEFAULT: &str = "info";
-
 /// Crates whose lines below `info` print whole header fields, credentials among them.
 const HEADER_DUMPERS: [&str; 3] = ["h2", "hyper", "rustls"];
 
-/// Starts logging to standard error. `RUST_LOG` says what; without it, `info`.
+/// Starts logging to standard error. `level`: what is logged where `RUST_LOG` does not say: a level or a filter.
 ///
 /// # Errors
-/// Where `RUST_LOG` cannot be understood, with the part that is wrong, or where logging has already been started.
-pub fn start(format: LogFormat) -> Result<(), LogError> {
+/// Where the filter cannot be understood, with the part that is wrong, or where logging has already been started.
+pub fn start(format: LogFormat, level: &str) -> Result<(), LogError> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|value| !value.trim().is_empty());
+    let (from, wanted) = wanted.as_deref().map_or(("telemetry.level", level), |wanted| ("RUST_LOG", wanted));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    subscriber(format, wanted.as_deref(), colour, std::io::stderr)?
-        .try_init()
-        .map_err(|error| LogError::Started(error.to_string()))
+    subscriber(format, from, wanted, colour, std::io::stderr)?.try_init().map_err(|error| LogError::Started(error.to_string()))
 }
 
 fn subscriber<W>(
     format: LogFormat,
-    wanted: Option<&str>,
+    from: &'static str,
+    wanted: &str,
     colour: bool,
     writer: W,
 ) -> Result<impl Subscriber + Send + Sync, LogError>
@@ -53,8 +50,8 @@ where
 {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::ERROR.into())
-        .parse(wanted.unwrap_or(DEFAULT))
-        .map_err(|error| LogError::Filter(error.to_string()))?
+        .parse(wanted)
+        .map_err(|error| LogError::Filter(from, error.to_string()))?
         .and(filter_fn(harmless));
     let lines = tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(writer);
     let lines = match format {
@@ -67,9 +64,9 @@ where
 /// Why logging did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// `RUST_LOG` is not a filter.
-    #[error("RUST_LOG: {0}; write a level (\"debug\") or targets with levels (\"steadfast=debug,hyper=warn\")")]
-    Filter(String),
+    /// The setting is not a filter.
+    #[error("{0}: {1}; write a level (\"debug\") or targets with levels (\"steadfast=debug,hyper=warn\")")]
+    Filter(&'static str, String),
     /// Something else has taken the logs.
     #[error("logging has already been started: {0}")]
     Started(String),
@@ -181,10 +178,10 @@ mod tests {
         }
     }
 
-    fn logged(format: LogFormat, wanted: Option<&str>, what: impl FnOnce()) -> String {
+    fn logged(format: LogFormat, wanted: &str, what: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(format, wanted, false, move || writer.clone()).unwrap();
+        let subscriber = subscriber(format, "RUST_LOG", wanted, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, what);
         let bytes = lines.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -193,7 +190,7 @@ mod tests {
     #[test]
     fn an_exchange_is_one_json_line_without_its_text() {
         let outcome = samples::blocked("the secret text", "said \"the secret text\"");
-        let line = logged(LogFormat::Json, None, || ExchangeLog.on_end(&outcome));
+        let line = logged(LogFormat::Json, "info", || ExchangeLog.on_end(&outcome));
         let json: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
         assert_eq!(json["level"], "INFO", "a block is not an error");
         assert_eq!(json["verdict"], "block");
@@ -208,7 +205,7 @@ mod tests {
     fn a_failure_to_open_is_a_warning_and_no_allow() {
         let mut outcome = samples::allowed();
         outcome.unscored = vec![Unscored::Deadline, Unscored::Error];
-        let line = logged(LogFormat::Json, None, || ExchangeLog.on_end(&outcome));
+        let line = logged(LogFormat::Json, "info", || ExchangeLog.on_end(&outcome));
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(
             (&json["level"], &json["verdict"], &json["unscored"]),
@@ -224,11 +221,11 @@ mod tests {
             tracing::trace!(target: "steadfast::proxy", "too fine");
             tracing::warn!(target: "h2::server", "reset");
         };
-        let lines = logged(LogFormat::Pretty, Some("debug,h2::codec=trace"), speak);
+        let lines = logged(LogFormat::Pretty, "debug,h2::codec=trace", speak);
         assert!(!lines.contains("sk-1"), "{lines}");
         assert!(lines.contains("mine") && lines.contains("reset") && !lines.contains("too fine"), "{lines}");
-        assert_eq!(logged(LogFormat::Pretty, Some("off"), speak), "");
-        let error = subscriber(LogFormat::Json, Some("steadfast=loud"), false, std::io::stderr).err().unwrap().to_string();
+        assert_eq!(logged(LogFormat::Pretty, "off", speak), "");
+        let error = subscriber(LogFormat::Json, "RUST_LOG", "steadfast=loud", false, std::io::stderr).err().unwrap().to_string();
         assert!(error.starts_with("RUST_LOG: ") && error.contains("write a level"), "{error}");
     }
 }
