@@ -5,6 +5,10 @@
 
 pub mod exchange;
 pub mod json;
+pub mod openai;
+pub mod openai_chat;
+pub mod openai_completions;
+pub mod path;
 pub mod reading;
 
 use std::sync::Arc;
@@ -228,7 +232,7 @@ impl Dialects {
     /// Every format that ships.
     #[must_use]
     pub fn builtin() -> Self {
-        Dialects(vec![])
+        Dialects(vec![Arc::new(openai_chat::OpenAiChat), Arc::new(openai_completions::OpenAiCompletions)])
     }
 
     /// These formats and no others.

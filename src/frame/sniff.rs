@@ -6,9 +6,12 @@ use super::{Framing, event_stream};
 /// What lines of server-sent events begin with.
 const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 
+/// How many bytes say what there is to say.
+const ENOUGH: usize = 16;
+
 impl Framing {
-    /// The framing of a body that begins with `first`. `None`: too few bytes to say. Where there are 16 or more (white space not
-    /// counted), it is none of these framings.
+    /// The framing of a body that begins with `first`. `None`: too few bytes to say; where there are 16 or more, it is none of these
+    /// framings. Of white space alone (some hosts send blank lines for minutes while the model thinks) the label decides.
     ///
     /// A top-level array is [`Framing::Json`]: formats that stream arrays say so themselves.
     #[must_use]
@@ -26,7 +29,16 @@ impl Framing {
                 | "application/jsonlines"
                 | "application/x-jsonlines"
         );
-        match bytes.first()? {
+        let Some(byte) = bytes.first() else {
+            return match kind {
+                _ if first.len() < ENOUGH => None,
+                "application/json" => Some(Framing::Json),
+                "text/event-stream" => Some(Framing::Sse),
+                _ if lines => Some(Framing::Ndjson),
+                _ => None,
+            };
+        };
+        match byte {
             b'{' if lines => Some(Framing::Ndjson),
             b'{' | b'[' => Some(Framing::Json),
             _ if kind == "application/vnd.amazon.eventstream" => Some(Framing::EventStream),
@@ -71,6 +83,8 @@ mod tests {
             (Some("application/x-ndjson"), b"{\"model\"", Some(Framing::Ndjson)),
             (Some("application/stream+json"), b" {\"a\":1}", Some(Framing::Ndjson)),
             (Some("application/json; charset=UTF-8"), b"[{\n", Some(Framing::Json)),
+            (Some("application/json"), b"\n         \n\n    ", Some(Framing::Json)),
+            (Some("application/octet-stream"), b"\n         \n\n    ", None),
             (Some("application/vnd.amazon.eventstream"), b"\0", Some(Framing::EventStream)),
             (Some("application/vnd.amazon.eventstream"), b"{\"message\"", Some(Framing::Json)),
         ];

@@ -1,0 +1,88 @@
+//! The path of a request as servers read it: decoded, without empty and dot segments, in lower case.
+//!
+//! Formats are told apart by the tail of the path. An upstream that decodes `%6d` or folds `//` would otherwise answer a request
+//! that no format here knew, and so unjudged. For telling apart only: what is forwarded stays as it came. Knows no format.
+
+/// The segments of a path, percent-decoded, in lower case, `.` and `..` resolved. An encoded slash counts as a slash.
+#[must_use]
+pub fn segments(path: &str) -> Vec<String> {
+    let decoded = decode(path);
+    let mut segments: Vec<String> = Vec::new();
+    for segment in decoded.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            _ => segments.push(segment.to_ascii_lowercase()),
+        }
+    }
+    segments
+}
+
+/// The value of a query's parameter, undecoded; the last one where it is repeated.
+#[must_use]
+pub fn parameter<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    let pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.rev().find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Percent-decoding, lenient: a stray `%` stays, bytes that are no UTF-8 become U+FFFD.
+#[must_use]
+pub fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = match bytes[at..] {
+            [b'%', high, low, ..] => hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        out.push(escaped.unwrap_or(bytes[at]));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_path_are_one() {
+        let plain = segments("/v1/messages");
+        for other in ["/v1//messages/", "/v1/./messages", "/v1/x/../messages", "/V1/Messages", "/v1/m%65ssages", "/v1%2fmessages", "../v1/messages"] {
+            assert_eq!(segments(other), plain, "{other}");
+        }
+        assert_ne!(segments("/v1/messages%20"), plain);
+    }
+
+    #[test]
+    fn stray_escapes_stay() {
+        assert_eq!(decode("100%"), "100%");
+        assert_eq!(decode("%zz%4"), "%zz%4");
+        assert_eq!(decode("%ff"), "\u{fffd}");
+        assert_eq!(decode("%C3%A9"), "é");
+    }
+
+    #[test]
+    fn the_last_of_repeated_parameters_counts() {
+        assert_eq!(parameter(Some("stream=false&x&stream=true"), "stream"), Some("true"));
+        assert_eq!(parameter(Some("x"), "x"), Some(""));
+        assert_eq!(parameter(Some("stream2=1"), "stream"), None);
+        assert_eq!(parameter(None, "stream"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_total(text in any::<String>()) {
+            let _ = segments(&text);
+        }
+    }
+}
