@@ -152,7 +152,7 @@ impl<'d> Table<'d> {
     }
 
     /// Notes every key that no getter asked for, with the nearest known key, or all of them where none is near.
-    pub fn finish(self) {
+    pub fn finish(&self) {
         let known = self.known.borrow();
         for (key, at, node) in &self.entries.0 {
             if known.contains(key) {

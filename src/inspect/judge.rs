@@ -97,6 +97,8 @@ impl Inspector {
             channel: lane.lane.channel,
             text: &lane.text[..window.span.end],
             seen: window.seen,
+            // The safe side: a word that stops at a window's end counts as ended.
+            last: true,
             exchange: &self.plan.exchange,
             session: &self.plan.session,
         };

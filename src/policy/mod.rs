@@ -1,9 +1,22 @@
 //! Policies: rules from scores, signals, drift and the request to an action. Pure: no IO, no clock.
 
+mod check;
+mod expression;
+mod parse;
+mod patterns;
+mod rule;
+mod tail;
+
 use std::time::Duration;
 
+pub use expression::{Expression, ExpressionFault, Undecided};
+pub use patterns::{Pattern, PatternFault};
+pub use rule::{DETECTED, Rule, Threshold};
+
+use tail::Tail;
+
 use crate::dialect::Exchange;
-use crate::score::{Label, Scores, Signals};
+use crate::score::{Label, Score, Scores, Signals};
 use crate::text::{Channel, Str};
 use crate::verdict::Action;
 
@@ -91,8 +104,11 @@ pub struct Evidence<'a> {
     pub channel: Channel,
     /// The lane's text up to the end of the window: patterns look here, across events and windows.
     pub text: &'a str,
-    /// Bytes of `text` that earlier windows have already been asked about: a pattern counts if it ends after this.
+    /// Bytes of `text` that earlier windows have already been asked about: a match counts where it was not decided by those.
     pub seen: usize,
+    /// Nothing follows `text`. `false` is a promise to ask again, at the latest when the lane ends (then with `seen == text.len()` if
+    /// nothing came): a pattern's `\\b` or `$` at the end of `text` is not decided before.
+    pub last: bool,
     /// The request.
     pub exchange: &'a Exchange,
     /// The conversation.
@@ -104,15 +120,49 @@ pub struct Evidence<'a> {
 pub struct Hit {
     /// Its place in [`Policy::rules`].
     pub rule: usize,
-    /// Its action.
+    /// Its action. [`Action::Allow`] changes nothing and is for the record.
     pub action: Action,
     /// The labels that were over their threshold.
     pub labels: Vec<Label>,
     /// Bytes of the text that a pattern matched.
     pub span: Option<std::ops::Range<usize>>,
+    /// A `when` (of this rule, or of one that would have been more severe) had no value, and [`Policy::on_error`] decided what that means:
+    /// the caller counts it as [`Unscored::Error`](crate::verdict::Unscored), never as a plain allow.
+    pub undecided: bool,
 }
 
-/// A policy.
+/// What the classifier offers to policies: whether there is one, and the thresholds behind `at_least = "calibrated"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calibration {
+    model: bool,
+    thresholds: [Option<Score>; Label::COUNT],
+}
+
+impl Calibration {
+    /// No classifier: patterns, `when`, signals and the rule-based detectors still judge.
+    pub const NONE: Calibration = Calibration { model: false, thresholds: [None; Label::COUNT] };
+
+    /// A classifier that judges every label, with the thresholds that it has. What is outside `(0, 1]` counts as none.
+    #[must_use]
+    pub fn new(threshold: impl Fn(Label) -> Option<f32>) -> Self {
+        let read = |label| threshold(label).and_then(Score::new).filter(|score| *score > Score::ZERO);
+        Calibration { model: true, thresholds: Label::ALL.map(read) }
+    }
+
+    /// Whether there is a classifier.
+    #[must_use]
+    pub fn has_model(&self) -> bool {
+        self.model
+    }
+
+    /// The calibrated threshold of a label.
+    #[must_use]
+    pub fn threshold(&self, label: Label) -> Option<Score> {
+        self.thresholds[label.index()]
+    }
+}
+
+/// A policy. [`Policy::parse`] reads one.
 #[derive(Debug)]
 pub struct Policy {
     /// Its name.
@@ -135,31 +185,238 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// The client's answer to a block.
     pub block: BlockReply,
-}
-
-/// One rule.
-#[derive(Debug)]
-pub struct Rule {
-    /// Its name: a metric label, so letters, digits, spaces and `-_.'` only.
-    pub name: Str,
-    /// What is done.
-    pub action: Action,
-    /// How, if the action is retry.
-    pub retry: Option<Retry>,
+    /// Of the patterns that forbid something.
+    tail: Tail,
 }
 
 impl Policy {
-    /// The most severe action that fires (the first of equals).
+    /// The most severe action that fires (the first of equals). `None`: no rule fired. Allocates nothing then, `when` aside.
+    ///
+    /// Where a rule's `when` has no value (its other conditions hold, but it divides by zero or the like, which the checks at load make
+    /// rare), `on_error` decides as it does for a classifier that failed: with `block` the rule fires, since it might have and its action
+    /// is the most that it could have done; with `allow` it does not. Either way the hit says so.
     #[must_use]
     pub fn judge(&self, evidence: &Evidence<'_>) -> Option<Hit> {
-        let _ = evidence;
-        None
+        let mut best: Option<Hit> = None;
+        for (index, rule) in self.rules.iter().enumerate() {
+            if best.as_ref().is_some_and(|hit| hit.action >= rule.action) {
+                continue;
+            }
+            let Some(fired) = rule.fires(evidence) else { continue };
+            let undecided = fired.undecided || best.as_ref().is_some_and(|hit| hit.undecided);
+            if fired.undecided && self.on_error == Fallback::Allow {
+                let open = Hit { rule: index, action: Action::Allow, labels: Vec::new(), span: None, undecided };
+                best.get_or_insert(open).undecided = true;
+                continue;
+            }
+            let labels = rule.labels_over(evidence).collect();
+            best = Some(Hit { rule: index, action: rule.action, labels, span: fired.span, undecided });
+        }
+        best
     }
 
-    /// How many bytes at the end of `text` may be the beginning of a pattern's match: in `hold` they do not leave yet.
+    /// How many bytes at the end of `text` may be the beginning of a match that a rule would block or retry for: in `hold` they do not
+    /// leave yet. At most the length of the longest such pattern; 256 for patterns without a longest match.
     #[must_use]
     pub fn open_tail(&self, text: &str) -> usize {
-        let _ = text;
-        0
+        self.tail.open(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Api;
+    use crate::score::Source;
+    use proptest::prelude::*;
+
+    /// What a test says of one window; the rest is a plain request.
+    struct Ask<'a> {
+        scores: &'a [(Label, f32, Source)],
+        voice: Option<f32>,
+        channel: Channel,
+        text: &'a str,
+        seen: usize,
+        last: bool,
+        turns: u64,
+    }
+
+    const PLAIN: Ask<'static> =
+        Ask { scores: &[], voice: None, channel: Channel::Answer, text: "Hello.", seen: 0, last: true, turns: 0 };
+
+    fn policy(rules: &str) -> Policy {
+        let calibration = Calibration::new(|_| Some(0.97));
+        Policy::parse(rules, Some("test.toml"), &calibration).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    }
+
+    fn judge(policy: &Policy, ask: &Ask<'_>) -> Option<Hit> {
+        let mut scores = Scores::ZERO;
+        for (label, score, source) in ask.scores {
+            scores.raise(*label, Score::new(*score).unwrap(), *source);
+        }
+        let signals = Signals { voice: ask.voice.and_then(Score::new), register: None };
+        let session = SessionFacts { drift: 0.0, turns: ask.turns, flags: 0 };
+        let exchange = Exchange::unknown(Api::OpenAiChat);
+        policy.judge(&Evidence {
+            scores: &scores,
+            signals: &signals,
+            channel: ask.channel,
+            text: ask.text,
+            seen: ask.seen,
+            last: ask.last,
+            exchange: &exchange,
+            session: &session,
+        })
+    }
+
+    fn fired(policy: &Policy, ask: &Ask<'_>) -> Option<(usize, Action)> {
+        judge(policy, ask).map(|hit| (hit.rule, hit.action))
+    }
+
+    #[test]
+    fn the_most_severe_action_is_taken_and_the_first_of_equals() {
+        let policy = policy(
+            r#"
+[[rule]]
+name = "first flag"
+labels = ["hate"]
+at_least = 0.5
+action = "flag"
+[[rule]]
+name = "second flag"
+labels = ["hate"]
+at_least = 0.1
+action = "flag"
+[[rule]]
+name = "block"
+labels = ["hostility", "hate"]
+at_least = 0.9
+action = "block"
+[[rule]]
+name = "retry"
+labels = ["hate"]
+at_least = 0.7
+action = "retry"
+"#,
+        );
+        let hate = |score| [(Label::Hate, score, Source::Model)];
+        assert_eq!(fired(&policy, &PLAIN), None);
+        assert_eq!(fired(&policy, &Ask { scores: &hate(0.2), ..PLAIN }), Some((1, Action::Flag)));
+        assert_eq!(fired(&policy, &Ask { scores: &hate(0.5), ..PLAIN }), Some((0, Action::Flag)));
+        assert_eq!(fired(&policy, &Ask { scores: &hate(0.8), ..PLAIN }), Some((3, Action::Retry)));
+        let hit = judge(&policy, &Ask { scores: &hate(0.9), ..PLAIN }).unwrap();
+        assert_eq!((hit.rule, hit.action, hit.labels), (2, Action::Block, vec![Label::Hate]));
+    }
+
+    #[test]
+    fn all_conditions_of_a_rule_must_hold() {
+        let policy = policy(
+            r#"
+[[rule]]
+name = "all"
+labels = ["hostility"]
+at_least = 0.5
+patterns = ["die"]
+when = "session.turns > 2"
+channels = ["answer", "reasoning"]
+action = "block"
+[[rule]]
+name = "voice"
+signal = "voice"
+at_least = 0.5
+action = "flag"
+"#,
+        );
+        let hostile = [(Label::Hostility, 0.5, Source::Model)];
+        let all = Ask { scores: &hostile, text: "Please die.", turns: 3, ..PLAIN };
+        assert_eq!(judge(&policy, &all).unwrap().span, Some(7..10));
+        assert_eq!(fired(&policy, &Ask { scores: &[], ..all }), None);
+        assert_eq!(fired(&policy, &Ask { text: "Please live.", ..all }), None);
+        assert_eq!(fired(&policy, &Ask { turns: 2, ..all }), None);
+        assert_eq!(fired(&policy, &Ask { channel: Channel::ToolCall, ..all }), None);
+        assert_eq!(fired(&policy, &Ask { channel: Channel::Reasoning, ..all }), Some((0, Action::Block)));
+        // The words came in one window, the score in the next.
+        assert_eq!(fired(&policy, &Ask { text: "Please die. I mean it.", seen: 11, ..all }), Some((0, Action::Block)));
+        assert_eq!(fired(&policy, &Ask { voice: Some(0.6), ..PLAIN }), Some((1, Action::Flag)));
+        assert_eq!(fired(&policy, &Ask { voice: Some(0.4), ..PLAIN }), None);
+    }
+
+    #[test]
+    fn a_calibrated_threshold_is_the_models_and_detectors_have_their_own() {
+        let policy = policy("[[rule]]\nname = \"identity\"\nlabels = [\"identity_swap\"]\naction = \"retry\"");
+        let at = |score, source| fired(&policy, &Ask { scores: &[(Label::IdentitySwap, score, source)], ..PLAIN }).is_some();
+        assert!(!at(0.96, Source::Model));
+        assert!(at(0.97, Source::Model));
+        assert!(!at(0.89, Source::Identity));
+        assert!(at(0.9, Source::Identity));
+    }
+
+    #[test]
+    fn an_undecided_when_follows_on_error_and_is_never_silent() {
+        let rules = r#"
+[[rule]]
+name = "odd"
+patterns = ["nightfall"]
+when = "1 / (session.turns - 3) > 0"
+action = "block"
+[[rule]]
+name = "other"
+patterns = ["night"]
+action = "flag"
+"#;
+        let ask = Ask { text: "nightfall", turns: 3, ..PLAIN };
+        let hit = judge(&policy(rules), &ask).unwrap();
+        assert_eq!((hit.rule, hit.action, hit.undecided), (0, Action::Block, true));
+        let open = policy(&format!("on_error = \"allow\"\n{rules}"));
+        let hit = judge(&open, &ask).unwrap();
+        assert_eq!((hit.rule, hit.action, hit.undecided), (1, Action::Flag, true));
+        let hit = judge(&open, &Ask { channel: Channel::Refusal, ..ask }).unwrap();
+        assert!(hit.undecided);
+        let hit = judge(&open, &Ask { text: "nightfall", turns: 4, ..PLAIN }).unwrap();
+        assert_eq!((hit.rule, hit.action, hit.undecided), (0, Action::Block, false));
+        let alone = policy(&format!("on_error = \"allow\"\n{}", rules.split("[[rule]]\nname = \"other\"").next().unwrap()));
+        let hit = judge(&alone, &ask).unwrap();
+        assert_eq!((hit.action, hit.undecided), (Action::Allow, true));
+    }
+
+    #[test]
+    fn only_patterns_that_forbid_hold_text_back() {
+        let policy = policy(
+            "[[rule]]\nname = \"a\"\npatterns = [\"secret word\"]\naction = \"flag\"\n[[rule]]\nname = \"b\"\npatterns = [\"forbidden\"]\naction = \"retry\"",
+        );
+        assert_eq!(policy.open_tail("the secret"), 0);
+        assert_eq!(policy.open_tail("the forbid"), 6);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+        /// The promise of `hold`: judged piece by piece, an answer is blocked exactly if the whole text matches, and then nothing of the
+        /// match has left.
+        #[test]
+        fn held_text_never_leaks_a_match(
+            sources in prop::collection::vec(super::patterns::tests::any_pattern(), 1..3),
+            pieces in prop::collection::vec("[abé .]{0,6}", 0..8),
+        ) {
+            let sources: Vec<String> = sources.into_iter().filter(|source| Pattern::new(source).is_ok()).collect();
+            prop_assume!(!sources.is_empty());
+            let list = sources.iter().map(|source| format!("'{source}'")).collect::<Vec<_>>().join(", ");
+            let policy = policy(&format!("[[rule]]\nname = \"words\"\npatterns = [{list}]\naction = \"block\""));
+            let whole = pieces.concat();
+            let (mut text, mut seen, mut released, mut span) = (String::new(), 0, 0, None);
+            for piece in pieces.iter().map(Some).chain([None]) {
+                text.push_str(piece.map_or("", String::as_str));
+                span = judge(&policy, &Ask { text: &text, seen, last: piece.is_none(), ..PLAIN }).and_then(|hit| hit.span);
+                if span.is_some() {
+                    break;
+                }
+                released = released.max(text.len() - if piece.is_some() { policy.open_tail(&text) } else { 0 });
+                seen = text.len();
+            }
+            let matches = sources.iter().any(|source| regex::Regex::new(source).unwrap().is_match(&whole));
+            prop_assert_eq!(span.is_some(), matches, "{:?} in {:?}", sources, pieces);
+            if let Some(span) = span {
+                prop_assert!(released <= span.start, "{:?} in {:?}: {} bytes left before {:?}", sources, pieces, released, span);
+            }
+        }
     }
 }
