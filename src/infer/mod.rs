@@ -2,8 +2,20 @@
 //! names `ort`.
 
 pub mod cache;
+#[cfg(feature = "onnx")]
+pub mod classifier;
+#[cfg(feature = "onnx")]
+pub mod encode;
+#[cfg(feature = "onnx")]
+pub mod load;
+pub mod manifest;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod pool;
 pub mod queue;
+#[cfg(feature = "onnx")]
+pub mod runtime;
+pub mod warmup;
 
 use std::future::Future;
 use std::pin::Pin;
