@@ -320,6 +320,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_shipped_classifier_keeps_what_its_manifest_promises() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("classifiers/collapse");
+        let loaded = load(&directory, &Options { workers: 1, ..Options::default() }).unwrap();
+        assert_eq!(loaded.manifest.name, "collapse");
+        for label in Label::ALL {
+            assert!(loaded.thresholds.calibrated(label).is_some(), "{label}");
+        }
+        assert!(directory.join(&loaded.manifest.card).is_file());
+        let golden = &loaded.manifest.golden[0];
+        let scores = score(&*loaded.scorer, &golden.persona, &golden.user, &golden.text).await.unwrap();
+        for (output, expected) in loaded.manifest.outputs.iter().zip(&golden.probabilities) {
+            assert!((scores.get(output.label).get() - expected).abs() <= warmup::TOLERANCE, "{}", output.label);
+        }
+    }
+
+    #[tokio::test]
     async fn every_thread_gives_the_same_scores() {
         let loaded = load(&fixture(), &Options { workers: 3, cache: 0, ..Options::default() }).unwrap();
         let first = score(&*loaded.scorer, "you", "who", "i am a disgrace").await.unwrap();
