@@ -10,6 +10,8 @@ pub mod dialect;
 pub mod document;
 pub mod frame;
 pub mod guard;
+#[cfg(feature = "server")]
+pub mod incidents;
 pub mod infer;
 pub mod inspect;
 pub mod persona;

@@ -12,4 +12,4 @@ pub use log::ExchangeLog;
 pub use metrics::{InFlight, Metrics};
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;

@@ -1,0 +1,350 @@
+//! What is kept of a verdict: one incident, in the words of the API. Made from the guard's account of an exchange; how much of the
+//! answer's text it holds is the operator's choice. Knows no database.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use super::time::{rfc3339, unix_ms};
+use crate::guard::events::{Attempt, Excerpt, Outcome};
+use crate::score::Scores;
+use crate::text::{Span, floor_char_boundary};
+use crate::verdict::{Action, Cause, Verdict};
+
+/// How much of an answer's text an incident keeps: `[incidents] text`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KeepText {
+    /// None of it: no excerpt, no evidence (it quotes the answer), no session name.
+    None,
+    /// The span that caused the verdict and 200 characters around it.
+    #[default]
+    Excerpt,
+    /// All of it.
+    Full,
+}
+
+/// Bytes kept of a span that was matched: a window is a few hundred, a pattern could match more.
+const MATCHED: usize = 4096;
+/// Bytes kept of a detector's explanation.
+const EVIDENCE: usize = 1024;
+/// Bytes kept of a whole answer.
+const FULL: usize = 1 << 20;
+/// Bytes kept of a name that the client chose (model, session).
+const NAME: usize = 256;
+
+/// One incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// A ULID: incidents sort by time.
+    pub id: String,
+    /// When the exchange ended, RFC 3339.
+    pub time: String,
+    /// The gateway's id of the request, as in headers and logs.
+    pub request_id: String,
+    /// The route.
+    pub route: String,
+    /// The policy.
+    pub policy: String,
+    /// The rule that decided.
+    pub rule: String,
+    /// `flag`, `retry` or `block`. `retry`: the last attempt was good, and those before are in `attempts`.
+    pub action: String,
+    /// `enforce` or `shadow`.
+    pub mode: String,
+    /// How the answer ended: `complete`, `refused`, `cut`, `client_left`, `upstream_broke`.
+    pub ending: String,
+    /// The status sent to the client.
+    pub status: u16,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// The wire format.
+    pub api: Option<String>,
+    /// The model asked for.
+    pub model: Option<String>,
+    /// The persona.
+    pub persona: Option<String>,
+    /// The conversation's name, where one is known.
+    pub session: Option<String>,
+    /// Every label, the highest first.
+    pub labels: Vec<LabelScore>,
+    /// Scores that are no labels, where they were measured.
+    pub signals: BTreeMap<String, f32>,
+    /// Where in the answer.
+    pub span: Option<Place>,
+    /// A detector's explanation.
+    pub evidence: Option<String>,
+    /// The text there.
+    pub excerpt: Option<Quote>,
+    /// The whole text, where all of it is kept.
+    pub text: Option<String>,
+    /// Attempts that were judged and not used, oldest first.
+    pub attempts: Vec<Tried>,
+    /// Upstream calls made.
+    pub upstream_calls: u32,
+    /// What answered.
+    pub upstream: Fingerprint,
+    /// Milliseconds from the request to the end of its answer.
+    pub total_ms: u64,
+    /// Milliseconds that the guard added.
+    pub guard_ms: f64,
+    /// What a person said of the verdict.
+    pub review: Option<Review>,
+}
+
+/// A label's score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LabelScore {
+    /// The label.
+    pub label: String,
+    /// Its probability.
+    pub score: f32,
+    /// Whose it is: `model`, `degeneration`, `identity`.
+    pub source: String,
+    /// Whether it fired the rule.
+    pub fired: bool,
+}
+
+/// A stretch of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The answer's index in the response.
+    pub candidate: u32,
+    /// `answer`, `refusal`, `reasoning`, `tool_call`.
+    pub channel: String,
+    /// The tool call's index.
+    pub call: u32,
+    /// First byte of the text.
+    pub start: usize,
+    /// The byte after the last.
+    pub end: usize,
+}
+
+/// A stretch of text and what stood around it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quote {
+    /// Up to 200 characters before.
+    pub before: String,
+    /// What caused the verdict.
+    pub matched: String,
+    /// Up to 200 characters after.
+    pub after: String,
+}
+
+/// An attempt that was judged and not used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tried {
+    /// The rule that rejected it.
+    pub rule: String,
+    /// The labels that fired.
+    pub labels: Vec<LabelScore>,
+    /// Where in its answer.
+    pub span: Option<Place>,
+    /// A detector's explanation.
+    pub evidence: Option<String>,
+    /// The text there.
+    pub excerpt: Option<Quote>,
+    /// What the next attempt added to or changed in the request.
+    pub changed: String,
+}
+
+/// What an answer says of its origin.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The answer's id.
+    pub id: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// `system_fingerprint`.
+    pub fingerprint: Option<String>,
+}
+
+/// A person's word on a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// Whether the verdict was right.
+    pub correct: bool,
+    /// When it was said, RFC 3339.
+    pub time: String,
+}
+
+impl Incident {
+    /// The incident that an exchange is, if it is one: a rule of the policy flagged, retried or blocked an answer. What could not be
+    /// scored is an outage, not an incident; it is in metrics and logs.
+    #[must_use]
+    pub fn of(outcome: &Outcome, keep: KeepText, now: SystemTime) -> Option<Incident> {
+        let last =
+            outcome.verdict.as_ref().filter(|verdict| verdict.action > Action::Allow && matches!(verdict.cause, Cause::Rule(_)));
+        let (verdict, excerpt) = match (last, outcome.retried.last()) {
+            (Some(verdict), _) => (verdict, &outcome.excerpt),
+            (None, Some(attempt)) => (&attempt.verdict, &attempt.excerpt),
+            (None, None) => return None,
+        };
+        let subject = &outcome.subject;
+        let name = |text: &str| cut(text, NAME);
+        Some(Incident {
+            id: Ulid::from_datetime(now).to_string(),
+            time: rfc3339(unix_ms(now)),
+            request_id: subject.request_id.to_string(),
+            route: subject.route.to_string(),
+            policy: subject.policy.to_string(),
+            rule: rule(verdict),
+            action: verdict.action.as_str().to_owned(),
+            mode: match subject.mode {
+                crate::policy::Mode::Enforce => "enforce",
+                crate::policy::Mode::Shadow => "shadow",
+            }
+            .to_owned(),
+            ending: outcome.ending.as_str().to_owned(),
+            status: outcome.status,
+            stream: outcome.streamed,
+            api: subject.api.map(|api| api.as_str().to_owned()),
+            model: subject.model.as_deref().map(name),
+            persona: subject.persona.as_deref().map(str::to_owned),
+            session: subject.session.as_deref().filter(|_| keep != KeepText::None).map(name),
+            labels: labels(&verdict.scores, verdict, false),
+            signals: crate::score::Signals::NAMES
+                .iter()
+                .filter_map(|name| verdict.signals.get(name).map(|score| ((*name).to_owned(), score.get())))
+                .collect(),
+            span: verdict.span.as_ref().map(place),
+            evidence: evidence(verdict, keep),
+            excerpt: quote(excerpt, keep),
+            text: (keep == KeepText::Full && !excerpt.full.is_empty()).then(|| cut(&excerpt.full, FULL)),
+            attempts: outcome.retried.iter().map(|attempt| tried(attempt, keep)).collect(),
+            upstream_calls: outcome.attempts,
+            upstream: Fingerprint {
+                id: outcome.facts.id.as_deref().map(name),
+                model: outcome.facts.model.as_deref().map(name),
+                fingerprint: outcome.facts.fingerprint.as_deref().map(name),
+            },
+            total_ms: u64::try_from(outcome.total.as_millis()).unwrap_or(u64::MAX),
+            guard_ms: (outcome.guard.as_secs_f64() * 10_000.0).round() / 10.0,
+            review: None,
+        })
+    }
+
+    /// The labels that fired, in the final answer or in an attempt: what `?label=` looks for.
+    pub fn fired(&self) -> impl Iterator<Item = &LabelScore> {
+        self.labels.iter().chain(self.attempts.iter().flat_map(|tried| &tried.labels)).filter(|label| label.fired)
+    }
+}
+
+fn rule(verdict: &Verdict) -> String {
+    verdict.rule.as_deref().unwrap_or_default().to_owned()
+}
+
+/// The scores by label, the highest first; `only_fired`: no others.
+fn labels(scores: &Scores, verdict: &Verdict, only_fired: bool) -> Vec<LabelScore> {
+    let mut labels: Vec<_> = scores
+        .iter()
+        .map(|(label, score, source)| LabelScore {
+            label: label.as_str().to_owned(),
+            score: score.get(),
+            source: source.as_str().to_owned(),
+            fired: verdict.labels.contains(&label),
+        })
+        .filter(|label| label.fired || !only_fired)
+        .collect();
+    labels.sort_by(|a, b| b.fired.cmp(&a.fired).then(b.score.total_cmp(&a.score)));
+    labels
+}
+
+fn place(span: &Span) -> Place {
+    Place {
+        candidate: span.lane.candidate,
+        channel: span.lane.channel.as_str().to_owned(),
+        call: span.lane.call,
+        start: span.bytes.start,
+        end: span.bytes.end,
+    }
+}
+
+fn evidence(verdict: &Verdict, keep: KeepText) -> Option<String> {
+    verdict.evidence.as_deref().filter(|_| keep != KeepText::None).map(|evidence| cut(evidence, EVIDENCE))
+}
+
+fn quote(excerpt: &Excerpt, keep: KeepText) -> Option<Quote> {
+    (keep != KeepText::None && !excerpt.matched.is_empty()).then(|| Quote {
+        before: excerpt.before.clone(),
+        matched: cut(&excerpt.matched, MATCHED),
+        after: excerpt.after.clone(),
+    })
+}
+
+fn tried(attempt: &Attempt, keep: KeepText) -> Tried {
+    Tried {
+        rule: rule(&attempt.verdict),
+        labels: labels(&attempt.verdict.scores, &attempt.verdict, true),
+        span: attempt.verdict.span.as_ref().map(place),
+        evidence: evidence(&attempt.verdict, keep),
+        excerpt: quote(&attempt.excerpt, keep),
+        changed: attempt.changed.clone(),
+    }
+}
+
+/// At most `limit` bytes, and a mark where some are missing.
+fn cut(text: &str, limit: usize) -> String {
+    if text.len() <= limit { text.to_owned() } else { format!("{}…", &text[..floor_char_boundary(text, limit)]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::samples;
+    use crate::verdict::Unscored;
+
+    fn of(outcome: &Outcome, keep: KeepText) -> Option<Incident> {
+        Incident::of(outcome, keep, SystemTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_allow_and_an_outage_are_no_incidents() {
+        assert_eq!(of(&samples::allowed(), KeepText::Full), None);
+        let mut closed = samples::blocked("x", "y");
+        closed.verdict.as_mut().unwrap().cause = Cause::Unscored(Unscored::Error);
+        assert_eq!(of(&closed, KeepText::Full), None);
+    }
+
+    #[test]
+    fn no_text_means_no_text_anywhere() {
+        let mut outcome = samples::blocked("SECRET", "said \"SECRET\"");
+        outcome.retried = vec![Attempt {
+            verdict: outcome.verdict.clone().unwrap(),
+            excerpt: outcome.excerpt.clone(),
+            changed: "the reminder was added".into(),
+        }];
+        let json = |keep| serde_json::to_string(&of(&outcome, keep).unwrap()).unwrap();
+        let none = json(KeepText::None);
+        assert!(!none.contains("SECRET") && !none.contains("before") && !none.contains("user-1"), "{none}");
+        assert!(none.contains("the reminder was added"), "what the gateway did itself stays: {none}");
+        let excerpt = json(KeepText::Excerpt);
+        assert!(excerpt.contains("SECRET") && !excerpt.contains("before SECRET after"), "{excerpt}");
+        assert!(json(KeepText::Full).contains("before SECRET after"));
+    }
+
+    #[test]
+    fn a_recovered_retry_tells_of_the_attempt_that_failed() {
+        let mut outcome = samples::allowed();
+        let mut bad = samples::blocked("x", "y");
+        let mut verdict = bad.verdict.take().unwrap();
+        verdict.action = Action::Retry;
+        outcome.retried = vec![Attempt { verdict, excerpt: bad.excerpt, changed: "the reminder was added".into() }];
+        let incident = of(&outcome, KeepText::Excerpt).unwrap();
+        assert_eq!((&*incident.action, &*incident.ending, &*incident.rule), ("retry", "complete", "hateful persona"));
+        assert_eq!(incident.excerpt.as_ref().unwrap().matched, "x");
+        assert_eq!(incident.fired().map(|label| &*label.label).collect::<Vec<_>>(), ["hate", "hate"]);
+        assert_eq!(
+            (&*incident.labels[0].label, incident.labels[0].fired, &*incident.labels[1].label),
+            ("hate", true, "hostility")
+        );
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let outcome = samples::blocked(&"é".repeat(MATCHED), "y");
+        let matched = of(&outcome, KeepText::Excerpt).unwrap().excerpt.unwrap().matched;
+        assert!(matched.len() <= MATCHED + '…'.len_utf8() && matched.ends_with('…'));
+    }
+}
