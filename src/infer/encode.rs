@@ -168,14 +168,14 @@ impl Encoder {
         self.types.clear();
         self.types.resize(self.prefix, 0);
         self.window = tokens.ids(text)?;
-        Ok(runs(self.window.len(), layout.window))
+        Ok(runs(self.window.len(), layout))
     }
 
     /// The n-th run of the window last taken in.
     pub fn run(&mut self, n: usize) -> Run<'_> {
         let size = self.layout.window;
         // The last run ends where the window ends, so that it is a full one as well.
-        let start = (n * step(size)).min(self.window.len().saturating_sub(size));
+        let start = (n * self.layout.stride).min(self.window.len().saturating_sub(size));
         let end = (start + size).min(self.window.len());
         self.ids.truncate(self.prefix);
         self.ids.extend(self.window[start..end].iter().map(|&id| i64::from(id)));
@@ -186,14 +186,9 @@ impl Encoder {
     }
 }
 
-/// New tokens from one run to the next: a quarter overlaps.
-fn step(size: usize) -> usize {
-    (size - size / 4).max(1)
-}
-
-/// How many runs of `size` cover `tokens`.
-fn runs(tokens: usize, size: usize) -> usize {
-    if tokens == 0 { 0 } else { 1 + tokens.saturating_sub(size).div_ceil(step(size)) }
+/// How many runs cover `tokens`.
+fn runs(tokens: usize, layout: Layout) -> usize {
+    if tokens == 0 { 0 } else { 1 + tokens.saturating_sub(layout.window).div_ceil(layout.stride) }
 }
 
 /// A place near `at` to cut a text: at white space if there is any in the next few characters (towards the end, or `back` towards the
@@ -246,7 +241,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LAYOUT: Layout = Layout { persona: 8, user: 6, window: 16 };
+    const LAYOUT: Layout = Layout { persona: 8, user: 6, window: 16, stride: 12 };
 
     fn tokens() -> Tokens {
         Tokens::from_json(include_bytes!("../../tests/fixtures/classifier/tokenizer.json")).unwrap()

@@ -216,6 +216,12 @@ impl Blueprint {
         &self.manifest
     }
 
+    /// Threads that the classifier is meant for.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
     /// The tokenizer.
     #[must_use]
     pub fn tokens(&self) -> &Tokens {

@@ -66,6 +66,8 @@ pub struct Layout {
     pub user: usize,
     /// Tokens of a window; a longer one is scored in overlapping runs.
     pub window: usize,
+    /// New tokens from one such run to the next (`window_stride`; three quarters of a window where the manifest does not say).
+    pub stride: usize,
 }
 
 /// One output of the model.
@@ -190,8 +192,11 @@ fn manifest(root: Table<'_>) -> Option<Manifest> {
     let layout = section(&root, "input").map(|table| {
         let count = |key, range| table.require(key, "say how many tokens").and_then(|item| item.count(range));
         let layout = (count("persona_tokens", 0..=512), count("user_tokens", 0..=512), count("window_tokens", 8..=4096));
+        let stride = table.item("window_stride").map(|item| item.count(1..=layout.2.unwrap_or(usize::MAX)));
         table.finish();
-        Some(Layout { persona: layout.0?, user: layout.1?, window: layout.2? })
+        let window = layout.2?;
+        let stride = stride.unwrap_or(Some(window - window / 4))?;
+        Some(Layout { persona: layout.0?, user: layout.1?, window, stride })
     });
     let outputs = outputs(&root);
     let golden = golden(&root, &outputs);
@@ -349,8 +354,12 @@ mod tests {
     fn a_whole_manifest_is_read() {
         let manifest = Manifest::parse(FIXTURE, FILE).unwrap();
         assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("fixture", "0.0.1"));
-        assert_eq!(manifest.layout, Layout { persona: 8, user: 6, window: 16 });
+        assert_eq!(manifest.layout, Layout { persona: 8, user: 6, window: 16, stride: 12 });
         assert_eq!(manifest.layout.max_tokens(), 34);
+        let with = FIXTURE.replace("window_tokens = 16", "window_tokens = 16\nwindow_stride = 6");
+        assert_eq!(Manifest::parse(&with, FILE).unwrap().layout.stride, 6);
+        let over = FIXTURE.replace("window_tokens = 16", "window_tokens = 16\nwindow_stride = 17");
+        assert!(problems(&over).contains("input.window_stride: must be between 1 and 16"));
         assert_eq!(manifest.outputs.len(), Label::COUNT);
         assert_eq!(manifest.outputs[6].label, Label::Despair);
         assert_eq!((manifest.outputs[6].scale, manifest.outputs[6].bias), (1.5, -0.5));

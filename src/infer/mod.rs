@@ -3,6 +3,8 @@
 
 pub mod cache;
 #[cfg(feature = "onnx")]
+pub mod catalog;
+#[cfg(feature = "onnx")]
 pub mod classifier;
 #[cfg(feature = "onnx")]
 pub mod encode;

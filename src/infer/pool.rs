@@ -491,10 +491,10 @@ mod tests {
         until(|| log.lock().unwrap().len() == 1).await;
         let waiting = pool.score(job(1, "a1", LONG));
         let shared = pool.shared.clone();
-        let dropping = tokio::task::spawn_blocking(move || drop(pool));
+        let dropping = std::thread::spawn(move || drop(pool));
         until(|| shared.lock().closed).await;
         open.send(()).unwrap();
-        dropping.await.unwrap();
+        dropping.join().unwrap();
         assert_eq!(*log.lock().unwrap(), ["a0"]);
         assert_eq!(Arc::strong_count(&log), 1, "the thread and its classifier are gone");
         running.await.expect("what was being scored is finished");

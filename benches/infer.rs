@@ -1,0 +1,90 @@
+//! What one window costs: tokenising it, scoring it, and the way through queue and threads. With the fixture classifier (a bag of words:
+//! all but the model) and with the shipped one.
+//!
+//!     scripts/fetch-runtime && cargo bench --bench infer
+
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use steadfast::infer::cache::Cached;
+use steadfast::infer::load::{Blueprint, Options};
+use steadfast::infer::pool::Pool;
+use steadfast::infer::{Context, Job};
+
+const SENTENCE: &str =
+    "Thank you for asking, and here is what I would do: start early, keep notes, and ask again when it is unclear. ";
+
+fn classifiers() -> Vec<(&'static str, Blueprint)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let options = Options { workers: 1, ..Options::default() };
+    [("fixture", "tests/fixtures/classifier"), ("collapse", "classifiers/collapse")]
+        .into_iter()
+        .filter(|(_, path)| root.join(path).join("manifest.toml").is_file())
+        .map(|(name, path)| (name, Blueprint::new(&root.join(path), &options).expect("the classifier loads")))
+        .collect()
+}
+
+/// A text of about so many tokens: cut at words until it fits.
+fn text(blueprint: &Blueprint, tokens: usize) -> String {
+    let mut text = SENTENCE.repeat(tokens / 16 + 1);
+    while blueprint.tokens().ids(&text).expect("it is tokenised").len() > tokens {
+        text.truncate(text.trim_end().rfind(' ').expect("words are left"));
+    }
+    text
+}
+
+fn context() -> Context {
+    Context { persona: "You are Aria, an AI assistant made by Acme.".into(), user: "How do I learn to bake bread?".into() }
+}
+
+fn tokenising(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tokenise");
+    for (name, blueprint) in classifiers() {
+        for tokens in [32, 64, 128] {
+            let text = text(&blueprint, tokens);
+            group.bench_function(BenchmarkId::new(name, tokens), |bencher| bencher.iter(|| blueprint.tokens().ids(&text)));
+        }
+    }
+    group.finish();
+}
+
+fn scoring(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("score");
+    for (name, blueprint) in classifiers() {
+        let mut classifier = blueprint.build(0).expect("the classifier is built");
+        for tokens in [32, 64, 128] {
+            let (context, text) = (context(), text(&blueprint, tokens));
+            group.bench_function(BenchmarkId::new(name, tokens), |bencher| {
+                bencher.iter(|| classifier.classify(&context, &text).expect("it is scored"));
+            });
+        }
+    }
+    group.finish();
+}
+
+/// The fixture's model costs next to nothing, so this is the price of the queue, the thread and the wake-ups.
+fn pool(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
+    let (_, blueprint) = classifiers().swap_remove(0);
+    let pool = Pool::start(1, 512, move |worker| blueprint.build(worker)).expect("the pool starts");
+    let cached = Cached::wrap(Arc::new(pool), 1000);
+    let context = Arc::new(context());
+    let job = |text: &str| Job { context: context.clone(), text: text.into(), stream: 1, deadline: Duration::from_secs(5) };
+    let mut n = 0_u64;
+    criterion.bench_function("pool/one window there and back", |bencher| {
+        bencher.iter(|| {
+            n += 1;
+            runtime.block_on(cached.score(job(&format!("hello {n}")))).expect("it is scored")
+        });
+    });
+    criterion.bench_function("pool/from the cache", |bencher| {
+        bencher.iter(|| runtime.block_on(cached.score(job(SENTENCE))).expect("it is scored"));
+    });
+}
+
+criterion_group!(benches, tokenising, scoring, pool);
+criterion_main!(benches);
