@@ -4,6 +4,8 @@
 //! Stateless and pure: no IO, no clock. What a stream has said so far lives in [`Facts`] and [`Progress`], kept by the inspector.
 
 pub mod exchange;
+#[cfg(test)]
+pub(crate) mod fixtures;
 pub mod json;
 pub mod openai;
 pub mod openai_chat;

@@ -330,3 +330,6 @@ fn remind<'a>(edits: &mut Edits<'a>, request: &Members<'a>, reminder: &str) -> R
     let message = format!(r#"{{"role":"{role}","content":{}}}"#, json::quote(reminder));
     edits.insert(messages, leading, &message, "messages")
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,3 +221,6 @@ fn remind<'a>(edits: &mut Edits<'a>, request: &Members<'a>, reminder: &str) -> R
     prompts.into_iter().for_each(|prompt| edits.prepend(prompt, &reminder));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,10 +52,10 @@ pub fn keep(fact: &mut Option<Str>, value: Option<Raw<'_>>) {
     }
 }
 
-/// Keeps `created`: a number, or its digits in a string.
+/// Keeps `created`: a number, or its digits in a string; the first chunk of some hosts has a 0.
 pub fn keep_created(fact: &mut Option<i64>, value: Option<Raw<'_>>) {
     if fact.is_none() {
-        *fact = value.and_then(|raw| raw.i64().or_else(|| raw.str()?.parse().ok()));
+        *fact = value.and_then(|raw| raw.i64().or_else(|| raw.str()?.parse().ok())).filter(|seconds| *seconds > 0);
     }
 }
 
