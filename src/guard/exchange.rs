@@ -360,19 +360,20 @@ impl Conduct {
 /// The first bytes may leave: the head goes out.
 fn commit(mut parts: http::response::Parts, live: Box<Live>, mut report: Box<Report>) -> Response<GuardedBody> {
     report.set_status(parts.status);
-    match live.verdict().cloned() {
-        Some(verdict) => {
-            report.judged(&live.inspector, &verdict);
-            report.decorate(&mut parts.headers);
-            if report.recovered() {
-                report.retry(RetryOutcome::Recovered);
-            }
+    if let Some(verdict) = live.verdict().cloned() {
+        report.judged(&live.inspector, &verdict);
+        if report.recovered() {
+            report.retry(RetryOutcome::Recovered);
         }
-        None => {
-            // The stream may yet be cut, and then it is shorter.
-            parts.headers.remove(CONTENT_LENGTH);
-            report.decorate_streaming(&mut parts.headers);
-        }
+    }
+    // A stream that leaves window by window says so even where it was short enough to be judged whole, unless there is more to say.
+    let more_to_say = !live.was_cut() && live.verdict().is_some_and(|verdict| verdict.action != Action::Allow);
+    if live.verdict().is_none() || live.inspector.held_by_window() && !more_to_say {
+        // The stream may yet be cut, and then it is shorter.
+        parts.headers.remove(CONTENT_LENGTH);
+        report.decorate_streaming(&mut parts.headers);
+    } else {
+        report.decorate(&mut parts.headers);
     }
     Response::from_parts(parts, GuardedBody::live(live, report))
 }

@@ -18,19 +18,27 @@ impl Inspector {
     /// others. `last`: nothing follows.
     pub(super) fn cut_windows(&mut self, last: bool) {
         for index in 0..self.lanes.len() {
+            let mut asked_last = false;
             loop {
                 let lane = &mut self.lanes[index];
                 let seen = lane.windower.covered();
                 let Some(span) = lane.windower.cut() else { break };
-                let last = last && !lane.windower.pending();
-                self.open_window(index, span, seen, last);
+                asked_last = last && !lane.windower.pending();
+                self.open_window(index, span, seen, asked_last);
             }
+            let lane = &self.lanes[index];
+            let idle = lane.text.len() == lane.len_at_cut;
             let holds_tail = self.delivery == Delivery::Windows && !last;
+            let mut tail = if holds_tail { self.plan.policy.open_tail(&lane.text) } else { 0 };
+            // What would complete a match is not coming (or not here: other lanes have gone on): ask a last time, without new text.
+            if (last && !asked_last || idle && tail > 0) && !lane.text.is_empty() && !lane.asked_last {
+                asked_last = true;
+                self.ask_again(index);
+            }
+            tail = if idle { 0 } else { tail };
             let lane = &mut self.lanes[index];
-            let grew = lane.text.len() > lane.len_at_cut;
+            lane.asked_last = asked_last || (idle && lane.asked_last);
             lane.len_at_cut = lane.text.len();
-            // A lane that has stopped growing has no open tail: what would complete a match is not coming.
-            let tail = if holds_tail && grew { self.plan.policy.open_tail(&lane.text) } else { 0 };
             lane.cleared = lane.text.len() - tail;
             lane.cleared_by = self.next_id - 1;
         }
@@ -43,9 +51,24 @@ impl Inspector {
     }
 
     fn open_window(&mut self, index: usize, span: Range<usize>, seen: usize, last: bool) {
+        self.windows_cut += 1;
+        let id = self.pend(index, span.clone(), seen, last, !self.plan.scored);
+        if self.plan.scored {
+            let lane = &self.lanes[index];
+            let text = lane.text[span.clone()].into();
+            self.steps.push_back(Step::Score(Window { id, span: Span { lane: lane.lane, bytes: span }, text }));
+        }
+    }
+
+    /// Asks detectors and patterns once more about a lane that has ended: what they could not decide before its end.
+    fn ask_again(&mut self, index: usize) {
+        let end = self.lanes[index].text.len();
+        self.pend(index, end..end, end, true, true);
+    }
+
+    fn pend(&mut self, index: usize, span: Range<usize>, seen: usize, last: bool, decided: bool) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        self.windows_cut += 1;
         let lane = &self.lanes[index];
         let text = &lane.text[..span.end];
         let findings = self
@@ -54,19 +77,16 @@ impl Inspector {
             .iter()
             .filter_map(|detector| detector.examine(lane.lane.channel, text, seen, last).map(|found| (found, detector.source())))
             .collect();
-        let result = if self.plan.scored {
-            let window = Window { id, span: Span { lane: lane.lane, bytes: span.clone() }, text: text[span.clone()].into() };
-            self.steps.push_back(Step::Score(window));
-            None
-        } else {
-            Some(Ok(Scores::ZERO))
-        };
-        self.windows.push_back(Pending { id, lane: index, span, seen, findings, result });
+        let result = decided.then_some(Ok(Scores::ZERO));
+        self.windows.push_back(Pending { id, lane: index, span, seen, last, findings, result });
+        id
     }
 
     /// Takes the results that have come, in the order of the windows: the outcome does not depend on which was scored first.
     pub(super) fn apply(&mut self) {
         while !self.done && self.windows.front().is_some_and(|window| window.result.is_some()) {
+            // What earlier windows cleared leaves first: what the client has does not depend on how many results came at once.
+            self.release();
             let Some(window) = self.windows.pop_front() else { return };
             self.weigh(&window);
             self.judged = window.id;
@@ -97,12 +117,18 @@ impl Inspector {
             channel: lane.lane.channel,
             text: &lane.text[..window.span.end],
             seen: window.seen,
-            // The safe side: a word that stops at a window's end counts as ended.
-            last: true,
+            last: window.last,
             exchange: &self.plan.exchange,
             session: &self.plan.session,
         };
         let Some(hit) = self.plan.policy.judge(&evidence) else { return };
+        if hit.undecided && !self.unscored.contains(&Unscored::Error) {
+            self.unscored.push(Unscored::Error);
+        }
+        if hit.action == Action::Allow {
+            return;
+        }
+        let lane = &self.lanes[window.lane];
         let finding = window.findings.iter().map(|(finding, _)| finding).find(|finding| hit.labels.contains(&finding.label));
         let bytes = hit
             .span

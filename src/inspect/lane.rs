@@ -21,6 +21,8 @@ pub(super) struct LaneState {
     pub(super) cleared_by: u64,
     /// The text's length at the last cut: a lane that has not grown since holds no open tail back.
     pub(super) len_at_cut: usize,
+    /// Whether detectors and patterns have been asked about this text as if nothing followed.
+    pub(super) asked_last: bool,
     /// Bytes whose events have left.
     pub(super) released: usize,
 }
@@ -35,6 +37,7 @@ impl LaneState {
             cleared: 0,
             cleared_by: 0,
             len_at_cut: 0,
+            asked_last: false,
             released: 0,
         }
     }

@@ -109,6 +109,7 @@ struct Pending {
     lane: usize,
     span: std::ops::Range<usize>,
     seen: usize,
+    last: bool,
     findings: Vec<(Finding, Source)>,
     result: Option<Result<Scores, Unscored>>,
 }
@@ -304,6 +305,12 @@ impl Inspector {
         self.framing.map(|framing| framing != Framing::Json)
     }
 
+    /// Whether the answer is a stream that leaves window by window.
+    #[must_use]
+    pub fn held_by_window(&self) -> bool {
+        self.delivery == Delivery::Windows && !self.blind
+    }
+
     /// The verdict so far.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
@@ -426,6 +433,9 @@ impl Inspector {
             }
         }
         self.hold(held);
+        if self.delivery == Delivery::AtOnce {
+            self.release();
+        }
         // Where nothing waits for a window, windows are cut only when full: fewer of them, over the same text.
         let due = match self.delivery {
             Delivery::Whole => self.lanes.iter().any(|lane| lane.windower.full()),

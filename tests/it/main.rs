@@ -1,5 +1,5 @@
-//! Integration tests: the real gateway over real sockets, before a scripted upstream. One binary, so that it links once; one module a
-//! subject.
+//! All integration tests: one binary, so that it links once; one module a subject.
 
+mod layer;
 mod support;
 mod traffic;
