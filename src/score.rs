@@ -148,41 +148,66 @@ impl Source {
     }
 }
 
-/// A score for every label, and whose it is. 50 bytes, copied freely.
+/// A score for every label, and whose it is. 90 bytes, copied freely. The classifier's and the rule-based detectors' scores are kept
+/// apart, for their scales differ: a policy may have a threshold for each, and neither must hide the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
-    values: [Score; Label::COUNT],
-    sources: [Source; Label::COUNT],
+    model: [Score; Label::COUNT],
+    detected: [Score; Label::COUNT],
+    detectors: [Source; Label::COUNT],
 }
 
 impl Scores {
     /// Every label at zero.
-    pub const ZERO: Scores = Scores { values: [Score::ZERO; Label::COUNT], sources: [Source::Model; Label::COUNT] };
+    pub const ZERO: Scores = Scores {
+        model: [Score::ZERO; Label::COUNT],
+        detected: [Score::ZERO; Label::COUNT],
+        detectors: [Source::Model; Label::COUNT],
+    };
 
-    /// The score of one label.
+    /// The score of one label: the classifier's or the detectors', whichever is higher.
     #[must_use]
-    pub const fn get(&self, label: Label) -> Score {
-        self.values[label.index()]
+    pub fn get(&self, label: Label) -> Score {
+        let (model, detected) = (self.model(label), self.detected(label));
+        if detected > model { detected } else { model }
     }
 
-    /// Whose score it is.
+    /// Whose the higher score is.
     #[must_use]
-    pub const fn source(&self, label: Label) -> Source {
-        self.sources[label.index()]
+    pub fn source(&self, label: Label) -> Source {
+        if self.detected(label) > self.model(label) { self.detectors[label.index()] } else { Source::Model }
     }
 
-    /// Sets a label to `score` if that is higher than what is there.
+    /// The classifier's score of one label.
+    #[must_use]
+    pub const fn model(&self, label: Label) -> Score {
+        self.model[label.index()]
+    }
+
+    /// The highest score of one label that a rule-based detector gave.
+    #[must_use]
+    pub const fn detected(&self, label: Label) -> Score {
+        self.detected[label.index()]
+    }
+
+    /// Sets a label to `score` if that is higher than what is there from the same kind of source.
     pub fn raise(&mut self, label: Label, score: Score, source: Source) {
-        if score > self.values[label.index()] {
-            self.values[label.index()] = score;
-            self.sources[label.index()] = source;
+        let index = label.index();
+        if source == Source::Model {
+            if score > self.model[index] {
+                self.model[index] = score;
+            }
+        } else if score > self.detected[index] {
+            self.detected[index] = score;
+            self.detectors[index] = source;
         }
     }
 
     /// Keeps the higher of the two for each label.
     pub fn merge(&mut self, other: &Scores) {
         for label in Label::ALL {
-            self.raise(label, other.get(label), other.source(label));
+            self.raise(label, other.model(label), Source::Model);
+            self.raise(label, other.detected(label), other.detectors[label.index()]);
         }
     }
 
@@ -252,5 +277,7 @@ mod tests {
         other.raise(Label::Hate, Score::ONE, Source::Degeneration);
         scores.merge(&other);
         assert_eq!((scores.get(Label::Hate), scores.source(Label::Hate)), (Score::ONE, Source::Degeneration));
+        assert_eq!((scores.model(Label::Hate).get(), scores.detected(Label::Hate)), (0.4, Score::ONE), "neither hides the other");
+        assert_eq!(scores.source(Label::Despair), Source::Model);
     }
 }

@@ -1,5 +1,6 @@
 //! Policies: rules from scores, signals, drift and the request to an action. Pure: no IO, no clock.
 
+pub mod cases;
 mod check;
 mod expression;
 mod parse;
@@ -349,6 +350,13 @@ action = "flag"
         assert!(at(0.97, Source::Model));
         assert!(!at(0.89, Source::Identity));
         assert!(at(0.9, Source::Identity));
+        // A higher score of the other kind hides neither.
+        let both = |model, detector| {
+            let scores = [(Label::IdentitySwap, model, Source::Model), (Label::IdentitySwap, detector, Source::Identity)];
+            fired(&policy, &Ask { scores: &scores, ..PLAIN }).is_some()
+        };
+        assert!(both(0.95, 0.92));
+        assert!(!both(0.95, 0.89));
     }
 
     #[test]

@@ -494,4 +494,19 @@ action = "flag"
     fn a_syntax_error_is_a_problem_too() {
         insta::assert_snapshot!(problems("name = \"x\nmode = 3\n", &Calibration::NONE));
     }
+
+    #[test]
+    fn the_shipped_policies_are_good() {
+        let calibration = Calibration::new(|_| Some(0.9));
+        for (file, text) in [
+            ("policies/default.toml", include_str!("../../policies/default.toml")),
+            ("policies/strict.toml", include_str!("../../policies/strict.toml")),
+            ("policies/shadow.toml", include_str!("../../policies/shadow.toml")),
+        ] {
+            let policy = Policy::parse(text, Some(file), &calibration).unwrap_or_else(|problems| panic!("{problems:#?}"));
+            assert_eq!(format!("policies/{}.toml", policy.name), file);
+            let named: Vec<Label> = policy.rules.iter().flat_map(|rule| &rule.labels).map(|(label, _)| *label).collect();
+            assert!(Label::ALL.iter().all(|label| named.contains(label)), "{file} forgets a label");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::expression::{Expression, Undecided};
 use super::patterns::Pattern;
 use super::{Evidence, Retry};
-use crate::score::{Label, Score, Source};
+use crate::score::{Label, Score, Scores};
 use crate::text::{Channel, Str};
 use crate::verdict::Action;
 
@@ -29,8 +29,8 @@ impl Threshold {
         Threshold { model: score, detector: score }
     }
 
-    fn reached(self, score: Score, source: Source) -> bool {
-        score >= if source == Source::Model { self.model } else { self.detector }
+    fn reached(self, scores: &Scores, label: Label) -> bool {
+        scores.model(label) >= self.model || scores.detected(label) >= self.detector
     }
 }
 
@@ -88,7 +88,7 @@ impl Rule {
     /// The rule's labels that reach their thresholds.
     pub(super) fn labels_over<'a>(&'a self, evidence: &'a Evidence<'_>) -> impl Iterator<Item = Label> + 'a {
         let scores = evidence.scores;
-        let over = |(label, threshold): &&(Label, Threshold)| threshold.reached(scores.get(*label), scores.source(*label));
+        let over = |(label, threshold): &&(Label, Threshold)| threshold.reached(scores, *label);
         self.labels.iter().filter(over).map(|(label, _)| *label)
     }
 
