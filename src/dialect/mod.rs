@@ -3,6 +3,8 @@
 //! One file a format behind [`Dialect`]; adding one touches that file, one line in [`Dialects::builtin`] and its fixtures.
 //! Stateless and pure: no IO, no clock. What a stream has said so far lives in [`Facts`] and [`Progress`], kept by the inspector.
 
+pub mod anthropic_complete;
+pub mod anthropic_messages;
 pub mod exchange;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -10,6 +12,8 @@ pub mod json;
 pub mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
+pub mod openai_responses;
+pub mod partial_json;
 pub mod path;
 pub mod reading;
 
@@ -234,7 +238,13 @@ impl Dialects {
     /// Every format that ships.
     #[must_use]
     pub fn builtin() -> Self {
-        Dialects(vec![Arc::new(openai_chat::OpenAiChat), Arc::new(openai_completions::OpenAiCompletions)])
+        Dialects(vec![
+            Arc::new(openai_chat::OpenAiChat),
+            Arc::new(openai_completions::OpenAiCompletions),
+            Arc::new(openai_responses::OpenAiResponses),
+            Arc::new(anthropic_messages::AnthropicMessages),
+            Arc::new(anthropic_complete::AnthropicComplete),
+        ])
     }
 
     /// These formats and no others.

@@ -78,8 +78,8 @@ pub enum Mark {
     Close {
         /// Its index.
         index: u32,
-        /// Its type word.
-        kind: Str,
+        /// Its type word; `None` closes every block of that index (some formats do not say what they close).
+        kind: Option<Str>,
     },
     /// The event's sequence number.
     Sequence(u64),
@@ -153,6 +153,8 @@ pub struct Progress {
     pub started: bool,
     /// Open blocks, in order of opening.
     pub open: Vec<Block>,
+    /// Blocks that were open and are closed, in order of closing.
+    pub closed: Vec<Block>,
     /// The last sequence number.
     pub sequence: Option<u64>,
     /// Candidates seen, and their finish reason once given.
@@ -171,7 +173,10 @@ impl Progress {
         match mark {
             Mark::Started => self.started = true,
             Mark::Open(block) => self.open.push(block.clone()),
-            Mark::Close { index, kind } => self.open.retain(|block| block.index != *index || block.kind != *kind),
+            Mark::Close { index, kind } => {
+                let closes = |block: &mut Block| block.index == *index && kind.as_ref().is_none_or(|kind| block.kind == *kind);
+                self.closed.extend(self.open.extract_if(.., closes));
+            }
             Mark::Sequence(number) => self.sequence = Some(*number),
             Mark::Tool { candidate, part, name } => {
                 self.tools.insert((*candidate, *part), name.clone());

@@ -249,7 +249,8 @@ impl Client {
             return false;
         }
         let mut bytes = [0; 16384];
-        let read = tokio::time::timeout(PATIENCE, self.socket.read(&mut bytes)).await.expect("the gateway said nothing for too long");
+        let read =
+            tokio::time::timeout(PATIENCE, self.socket.read(&mut bytes)).await.expect("the gateway said nothing for too long");
         match read {
             Ok(0) | Err(_) => {
                 self.ended = true;
