@@ -154,3 +154,28 @@ impl Dialect for Plain {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Calibration, Policy};
+    use crate::verdict::Action;
+
+    #[tokio::test]
+    async fn a_text_is_judged_to_its_end_however_short() {
+        let rules = "[[rule]]\nname = \"house words\"\npatterns = ['\\bnightfall\\b']\naction = \"block\"\n";
+        let snapshot = Snapshot::new(Policy::parse(rules, None, &Calibration::NONE).unwrap());
+        let filler = "one two three four five six ".repeat(60);
+        for (answer, action) in [
+            ("nightfall".to_owned(), Action::Block),
+            (format!("{filler}nightfall"), Action::Block),
+            (format!("nightfall {filler}"), Action::Block),
+            (format!("{filler}nightfalls"), Action::Allow),
+            (String::new(), Action::Allow),
+        ] {
+            let exchange = Exchange::unknown(Api::Custom);
+            let assessment = assess(&snapshot, &exchange, SessionFacts::default(), &answer).await;
+            assert_eq!(assessment.verdict.action, action, "{answer}");
+        }
+    }
+}

@@ -211,7 +211,6 @@ impl Inspector {
         if self.done || self.finished {
             return;
         }
-        self.finished = true;
         if self.framer.is_none() && !self.prefix.is_empty() {
             // Too short to tell: let the format's own reading decide.
             let rest = Bytes::from(std::mem::take(&mut self.prefix));
@@ -229,6 +228,8 @@ impl Inspector {
         }
         if !self.done {
             self.cut_windows(true);
+            // Not before the last windows are cut: what ends an answer is that none of them is open.
+            self.finished = true;
             self.apply();
         }
         self.release();
