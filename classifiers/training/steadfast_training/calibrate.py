@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from . import devset
 from .metrics import conformal_threshold, sigmoid, upper_bound
 from .scoring import Scorer
-from .settings import CREATED, LABELS, OUTPUT, PERSONA_TOKENS, USER_TOKENS, VERSION, WINDOW_TOKENS
+from .settings import CREATED, LABELS, OUTPUT, PERSONA_TOKENS, USER_TOKENS, VERSION, WINDOW_STRIDE, WINDOW_TOKENS
 
 RATES = (0.01, 0.001)
 
@@ -93,6 +93,7 @@ def write_manifest(scorer: Scorer, labels: list[dict]) -> None:
         f"persona_tokens = {PERSONA_TOKENS}",
         f"user_tokens = {USER_TOKENS}",
         f"window_tokens = {WINDOW_TOKENS}",
+        f"window_stride = {WINDOW_STRIDE}",
     ]
     for label in labels:
         lines += ["", "[[label]]", f'name = "{label["name"]}"', f"calibration = {{ scale = {label['scale']:.6f}, bias = {label['bias']:.6f} }}", "thresholds = ["]

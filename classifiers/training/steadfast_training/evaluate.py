@@ -143,7 +143,7 @@ def onset_delay(scorer: Scorer, rows: list[Row], judge: Judge, most: int = 120, 
     for row in chosen:
         encoding = scorer.tokenizer.encode(row.response, add_special_tokens=False)
         onset = next((i for i, (_, e) in enumerate(encoding.offsets) if e > row.onset), 0)
-        persona, user = scorer.ids(row.system[:600]), scorer.ids(row.prompt[:600])
+        persona, user = scorer.ids(row.system[:600]), scorer.ids(row.prompt[-600:])
         ends = list(range(onset + step, len(encoding.ids), step)) + [len(encoding.ids)]
         delay = np.inf
         for end in ends:

@@ -33,7 +33,7 @@ def score(model, tokenizer, rows) -> np.ndarray:
     for i, row in enumerate(rows):
         ids = tokenizer.encode(row.response[:2000], add_special_tokens=False).ids
         persona = tokenizer.encode(row.system[:400], add_special_tokens=False).ids if row.system else []
-        user = tokenizer.encode(row.prompt[:400], add_special_tokens=False).ids if row.prompt else []
+        user = tokenizer.encode(row.prompt[-400:], add_special_tokens=False).ids if row.prompt else []
         cuts = runs(len(ids))
         for a, b in cuts if len(cuts) <= 3 else (cuts[0], cuts[len(cuts) // 2], cuts[-1]):
             items.append(assemble(persona, user, ids[a:b]))

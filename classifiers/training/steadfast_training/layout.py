@@ -10,7 +10,7 @@ from .tokenizer import CLS, PAD, SEP
 
 def assemble(persona: list[int], user: list[int], window: list[int]) -> tuple[list[int], int]:
     """Returns (ids, number of leading ids of segment 0)."""
-    head = [CLS, *persona[:PERSONA_TOKENS], SEP, *user[:USER_TOKENS], SEP]
+    head = [CLS, *persona[:PERSONA_TOKENS], SEP, *user[-USER_TOKENS:], SEP]
     return [*head, *window[:WINDOW_TOKENS], SEP], len(head)
 
 

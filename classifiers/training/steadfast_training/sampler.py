@@ -255,7 +255,7 @@ class Sampler:
         if rng.random() < 0.12:
             window = [MASK if rng.random() < 0.12 else i for i in window]
         persona = self.tokenizer.encode(system[:400], add_special_tokens=False).ids if system else []
-        asked = self.tokenizer.encode(user[:400], add_special_tokens=False).ids if user else []
+        asked = self.tokenizer.encode(user[-400:], add_special_tokens=False).ids if user else []
         layout, head_length = assemble(persona, asked, window)
         return layout, head_length, targets, weights
 

@@ -39,7 +39,7 @@ class Scorer:
 
     def windows(self, persona: str, user: str, text: str, limit: int | None = None) -> np.ndarray:
         """Logits of every window of the answer, [windows, labels]. `limit` thins very long answers evenly."""
-        head, asked, ids = self.ids(persona[:600]), self.ids(user[:600]), self.ids(text)
+        head, asked, ids = self.ids(persona[:600]), self.ids(user[-600:]), self.ids(text)
         cuts = runs(len(ids))
         if limit and len(cuts) > limit:
             cuts = [cuts[round(i * (len(cuts) - 1) / (limit - 1))] for i in range(limit)]
