@@ -1,5 +1,7 @@
 //! The seam for rule-based detectors that stand beside the model: synchronous, pure, on the raw text.
 
+pub mod prose;
+
 use std::ops::Range;
 
 use crate::score::{Label, Score, Source};

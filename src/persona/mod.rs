@@ -1,6 +1,8 @@
 //! Personas: who the model is meant to be. Identity, voice, boundaries and what it may play. Pure: no IO, no clock; knows nothing of
 //! models, policies or requests.
 
+mod derive;
+pub mod identity;
 mod parse;
 
 use crate::score::{Label, Score};

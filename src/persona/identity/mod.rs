@@ -1,0 +1,304 @@
+//! Self-identification in the answer's own voice, held against the persona: `I'm Grok, built by xAI` where the persona is Aria of Acme
+//! raises `identity_swap`; a machine that says outright that it is human raises `human_claim`.
+//!
+//! A name is found first (well-known models and makers, the persona's `never`), then the words around it are asked whether they make it a
+//! statement about the speaker. Names are rare in ordinary text, so this costs little. Quotations, code, denials, questions, suppositions,
+//! reported speech, other speakers' lines and talk about third parties are no statements. The user's turn is not known here, so role-play
+//! that was asked for cannot be told from collapse: unknown names count only with the office of an assistant behind them.
+//!
+//! Precision comes before recall: the classifier sees what is left.
+
+mod clause;
+mod cues;
+mod cues_cjk;
+mod human;
+mod names;
+mod unknown;
+
+use std::ops::Range;
+
+use self::clause::Sentence;
+use self::cues::{Claim, Cue, Place};
+use self::names::{Family, Kind, Naming, OwnNames};
+use super::Persona;
+use crate::detect::prose::{Part, Prose};
+use crate::detect::{Detector, Finding};
+use crate::score::{Label, Score, Source};
+use crate::text::Channel;
+
+/// How far before the new text a statement may begin, in bytes.
+const LOOK_BACK: usize = 400;
+/// The longest quotation in evidence, in characters.
+const EVIDENCE: usize = 80;
+
+/// Holds what an answer says of itself against a persona.
+#[derive(Debug)]
+pub struct IdentityDetector {
+    /// For evidence.
+    persona: String,
+    /// Names it may give itself, in lower case.
+    own: Vec<String>,
+    /// Families whose names it may give itself.
+    own_families: Vec<Family>,
+    /// Names and families that it may say it runs on.
+    built_on: (Vec<String>, Vec<Family>),
+    /// Names it must never give itself, in lower case, and where they stand.
+    never: Vec<String>,
+    never_found: OwnNames,
+    open: bool,
+    /// Whether a claim to be human is one too many.
+    machine: bool,
+    roleplay: bool,
+}
+
+/// The well-known names of models and makers in a text, and where each begins.
+pub(super) fn known_names(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    names::known_in(text).into_iter().map(|naming| (&text[naming.range.clone()], naming.range.start))
+}
+
+/// A statement about the speaker that does not fit.
+struct Misfit {
+    label: Label,
+    score: f32,
+    /// The statement.
+    range: Range<usize>,
+}
+
+impl IdentityDetector {
+    /// A detector for this persona.
+    #[must_use]
+    pub fn new(persona: &Persona) -> Self {
+        let identity = &persona.identity;
+        let lower = |names: &[crate::text::Str]| names.iter().map(|name| name.to_lowercase()).collect::<Vec<_>>();
+        let mut own = lower(&identity.aliases);
+        own.extend(lower(&persona.roleplay.characters));
+        if !identity.open {
+            own.push(persona.name.to_lowercase());
+        }
+        own.extend(identity.maker.iter().map(|maker| maker.to_lowercase()));
+        // A known maker brings its models along, and a known model without a maker brings its maker. A known name with another maker is
+        // only a name: Gemma of Alderbrook Pharmacy is not Google's.
+        let own_families = match &identity.maker {
+            Some(maker) => names::family_of(maker).into_iter().collect(),
+            None => identity.aliases.iter().chain([&persona.name]).filter_map(|name| names::family_of(name)).collect(),
+        };
+        let never: Vec<String> = lower(&identity.never).into_iter().filter(|name| !own.contains(name)).collect();
+        IdentityDetector {
+            persona: persona.name.to_string(),
+            own_families,
+            built_on: (lower(&identity.built_on), identity.built_on.iter().filter_map(|name| names::family_of(name)).collect()),
+            never_found: OwnNames::new(
+                identity.never.iter().map(|name| &**name).filter(|name| !own.contains(&name.to_lowercase())),
+            ),
+            never,
+            own,
+            open: identity.open,
+            machine: identity.is_machine() && !persona.roleplay.human,
+            roleplay: persona.roleplay.allowed,
+        }
+    }
+
+    fn misfits<'a>(&'a self, text: &'a str, seen: usize, last: bool) -> impl Iterator<Item = Misfit> + 'a {
+        let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
+        let start = prose.start();
+        let mut found = Vec::new();
+        self.known(text, &prose, seen, last, &mut found);
+        if !self.open {
+            self.unknown(text, &prose, seen, &mut found);
+        }
+        if self.machine {
+            for (range, decided) in human::claims(text, start) {
+                let fresh = decided > seen || (last && decided == text.len() && seen == text.len());
+                if fresh && self.stands(text, &prose, &range) {
+                    found.push(Misfit { label: Label::HumanClaim, score: 0.9, range });
+                }
+            }
+        }
+        found.into_iter()
+    }
+
+    /// Well-known names and the persona's own list.
+    fn known(&self, text: &str, prose: &Prose<'_>, seen: usize, last: bool, found: &mut Vec<Misfit>) {
+        let start = prose.start();
+        let shift = |range: Range<usize>| range.start + start..range.end + start;
+        let mut namings: Vec<Naming> = names::known_in(&text[start..])
+            .into_iter()
+            .map(|naming| Naming { range: shift(naming.range.clone()), ..naming })
+            .collect();
+        for range in self.never_found.find(&text[start..]) {
+            let range = shift(range);
+            if !namings.iter().any(|naming| naming.range.start <= range.start && range.end <= naming.range.end) {
+                let plain = !text[range.clone()].chars().skip(1).any(|c| c.is_uppercase() || c.is_ascii_digit());
+                namings.push(Naming { range, kind: Kind::Character, family: 0, plain });
+            }
+        }
+        for naming in namings {
+            // Decided by the character behind the name: it may be longer than what has come so far.
+            let decided = text[naming.range.end..].chars().next().map_or(naming.range.end, |c| naming.range.end + c.len_utf8());
+            let open_end = decided == naming.range.end;
+            if prose.part_at(naming.range.start) != Part::Prose || (open_end && !last) || decided < seen.max(1) {
+                continue;
+            }
+            if decided == seen && !(last && seen == text.len()) {
+                continue;
+            }
+            if let Some(misfit) = self.misfit(text, prose, &naming, last) {
+                found.push(misfit);
+            }
+        }
+    }
+
+    fn misfit(&self, text: &str, prose: &Prose<'_>, naming: &Naming, last: bool) -> Option<Misfit> {
+        let name = &text[naming.range.clone()];
+        let never = self.is_never(name);
+        let claims = [Claim::Is, Claim::MadeBy, Claim::RunsOn].map(|claim| never || self.is_foreign(name, naming.family, claim));
+        if claims == [false; 3] {
+            return None;
+        }
+        let sentence = Sentence::around(text, &naming.range, prose.start());
+        if sentence.asks(naming.range.end) {
+            return None;
+        }
+        let foreign = |claim: Claim| claims[claim as usize];
+        let cues = cues::CUES.iter().chain(cues_cjk::CUES.iter());
+        let mut best: Option<Misfit> = None;
+        for cue in cues {
+            let beaten = best.as_ref().is_some_and(|best| best.score >= cue.score);
+            if beaten || !foreign(cue.claim) || !suits(cue, naming) || (naming.plain && !cue.plain) {
+                continue;
+            }
+            let Some(at) = stated(text, &sentence, cue, naming, last) else { continue };
+            if prose.part_at(at) != Part::Prose || sentence.takes_back(at, |name| self.is_own(name)) {
+                continue;
+            }
+            // A forbidden name is certain in every wording that is.
+            let score = if never && cue.score >= 0.9 { 1.0 } else { cue.score };
+            let score = if naming.plain && drafted(text, prose.start(), naming.range.start) { score.min(0.6) } else { score };
+            best = Some(Misfit { label: Label::IdentitySwap, score, range: at..naming.range.end });
+        }
+        best
+    }
+
+    /// Names that nobody knows, with the office of an assistant behind them.
+    fn unknown(&self, text: &str, prose: &Prose<'_>, seen: usize, found: &mut Vec<Misfit>) {
+        for introduction in unknown::introductions(text, prose.start()) {
+            let name = &text[introduction.name.clone()];
+            if introduction.range.end <= seen || self.is_own(name) || names::family_of(name).is_some() {
+                continue;
+            }
+            if self.stands(text, prose, &introduction.range) {
+                let score = match (self.roleplay, drafted(text, prose.start(), introduction.range.start)) {
+                    (_, true) => 0.6,
+                    (true, false) => 0.9,
+                    (false, false) => 0.95,
+                };
+                found.push(Misfit { label: Label::IdentitySwap, score, range: introduction.range });
+            }
+        }
+    }
+
+    /// Whether a statement is the speaker's own and not taken back.
+    fn stands(&self, text: &str, prose: &Prose<'_>, range: &Range<usize>) -> bool {
+        let sentence = Sentence::around(text, range, prose.start());
+        prose.part_at(range.start) == Part::Prose
+            && !sentence.asks(range.end)
+            && !sentence.takes_back(range.start, |name| self.is_own(name))
+    }
+
+    fn is_own(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        // "Aria" for the alias "Aria by Acme", and the other way round.
+        self.own.iter().any(|own| *own == name || begins_with_word(own, &name) || begins_with_word(&name, own))
+    }
+
+    fn is_never(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.never.iter().any(|never| *never == name || begins_with_word(&name, never))
+    }
+
+    fn is_foreign(&self, name: &str, family: Family, claim: Claim) -> bool {
+        if self.open || self.is_own(name) || self.own_families.contains(&family) {
+            return false;
+        }
+        let (names, families) = &self.built_on;
+        claim == Claim::Is || !(families.contains(&family) || names.contains(&name.to_lowercase()))
+    }
+}
+
+impl Detector for IdentityDetector {
+    fn source(&self) -> Source {
+        Source::Identity
+    }
+
+    /// Reasoning is not looked at: a model may know what it is while it thinks. Nor are a tool call's arguments: they are somebody's data.
+    fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding> {
+        if !matches!(channel, Channel::Answer | Channel::Refusal) {
+            return None;
+        }
+        let best =
+            self.misfits(text, seen, last).max_by(|a, b| a.score.total_cmp(&b.score).then(b.range.start.cmp(&a.range.start)))?;
+        let said: String =
+            text[best.range.clone()].chars().take(EVIDENCE).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let persona = if self.open { "an assistant without a name" } else { &self.persona };
+        Some(Finding {
+            label: best.label,
+            score: Score::clamped(best.score)?,
+            span: best.range,
+            evidence: format!("said {said:?}; persona is {persona}"),
+        })
+    }
+}
+
+/// Whether what bears the name can be what the statement says.
+fn suits(cue: &Cue, naming: &Naming) -> bool {
+    match (cue.claim, cue.place) {
+        (Claim::Is | Claim::RunsOn, Place::Anywhere) => true,
+        // A company does not sign; it stands in lists.
+        (_, Place::Line) => naming.kind != Kind::Maker,
+        (Claim::MadeBy, _) => naming.kind == Kind::Maker || !naming.plain,
+    }
+}
+
+/// Where the statement begins, if the words around the name make it one.
+fn stated(text: &str, sentence: &Sentence<'_>, cue: &Cue, naming: &Naming, last: bool) -> Option<usize> {
+    let (start, end) = (naming.range.start, naming.range.end);
+    let (before, after) = match cue.place {
+        Place::Anywhere => (sentence.before(start), sentence.after(end)),
+        Place::Line => {
+            // With the line before it: a signature stands below its greeting.
+            let line = text[..start].rfind('\n').map_or(0, |line| line + 1);
+            let above = text[..line].trim_end();
+            let head = above.rfind('\n').map_or(0, |line| line + 1);
+            let tail = text[end..].find('\n').map(|line| end + line);
+            if tail.is_none() && !last {
+                return None;
+            }
+            (&text[head..start], &text[end..tail.unwrap_or(text.len())])
+        }
+    };
+    let possessive = after.starts_with("'s") || after.starts_with("’s");
+    // "I'm Claude Monet": a person's name that goes on.
+    let goes_on = naming.plain && after.strip_prefix(' ').is_some_and(|rest| rest.chars().next().is_some_and(char::is_uppercase));
+    match &cue.after {
+        None if possessive || goes_on => return None,
+        None => {}
+        Some(pattern) if goes_on && cue.place == Place::Anywhere || !pattern.is_match(after) => return None,
+        Some(_) => {}
+    }
+    let found = cue.before.find(before)?;
+    Some(start - (before.len() - found.start()))
+}
+
+/// Whether the text looks like a letter written for somebody else.
+fn drafted(text: &str, from: usize, at: usize) -> bool {
+    const SIGNS: [&str; 8] = ["Subject:", "Dear ", "[Your ", "[Name", "Betreff:", "Objet :", "Asunto:", "Assunto:"];
+    let head = &text[from.min(at)..at];
+    SIGNS.iter().any(|sign| head.contains(sign))
+}
+
+fn begins_with_word(text: &str, word: &str) -> bool {
+    text.strip_prefix(word).and_then(|rest| rest.chars().next()).is_some_and(|c| !c.is_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests;
