@@ -20,7 +20,7 @@ use crate::frame::{Event, Framing};
 use crate::infer::{Job, ScoreError};
 use crate::inspect::{Inspector, Plan, Step};
 use crate::policy::SessionFacts;
-use crate::text::Channel;
+use crate::text::{Channel, Str};
 use crate::verdict::{Unscored, Verdict};
 use crate::window::estimate_tokens;
 
@@ -42,22 +42,42 @@ pub struct Assessment {
 
 /// Judges `answer` as the answer to `exchange`.
 pub async fn assess(snapshot: &Snapshot, exchange: &Exchange, session: SessionFacts, answer: &str) -> Assessment {
+    let subject = Judged { dialect: Arc::new(Plain), exchange: Arc::new(exchange.clone()), session, content_type: None };
+    let body = Bytes::copy_from_slice(answer.as_bytes());
+    let (inspector, verdict) = drive(snapshot, subject, Ok(body)).await;
+    assessment(&inspector, verdict)
+}
+
+/// Whose answer is judged.
+pub(super) struct Judged {
+    pub(super) dialect: Arc<dyn Dialect>,
+    pub(super) exchange: Arc<Exchange>,
+    pub(super) session: SessionFacts,
+    pub(super) content_type: Option<Str>,
+}
+
+/// Judges a body that is there as a whole (or why its coding could not be undone), to its end, whatever is found in it.
+pub(super) async fn drive(snapshot: &Snapshot, judged: Judged, body: Result<Bytes, Unscored>) -> (Inspector, Verdict) {
+    let Judged { dialect, exchange, session, content_type } = judged;
     let persona = snapshot.persona.as_ref().map(|persona| &persona.line);
     let context = Arc::new(scoring_context(persona, exchange.system.as_ref(), exchange.user.as_ref()));
     let mut inspector = Inspector::new(Plan {
-        dialect: Arc::new(Plain),
-        exchange: Arc::new(exchange.clone()),
+        dialect,
+        exchange,
         policy: snapshot.policy.clone(),
         detectors: snapshot.detectors.clone(),
         session,
         scored: snapshot.scorer.is_some(),
         gate: None,
-        content_type: None,
+        content_type,
         whole: true,
         watch: true,
         held_limit: usize::MAX,
     });
-    inspector.push(Bytes::copy_from_slice(answer.as_bytes()));
+    match body {
+        Ok(body) => inspector.push(body),
+        Err(reason) => inspector.undecodable(reason),
+    }
     inspector.finish();
     let mut waiting = std::collections::VecDeque::new();
     let mut jobs = FuturesUnordered::new();
@@ -93,9 +113,14 @@ pub async fn assess(snapshot: &Snapshot, exchange: &Exchange, session: SessionFa
         });
         inspector.judge(id, result);
     };
-    let onset_token = verdict.span.as_ref().map(|span| {
-        let start = crate::text::floor_char_boundary(answer, span.bytes.start);
-        estimate_tokens(&answer[..start])
+    (inspector, verdict)
+}
+
+/// What came of it.
+pub(super) fn assessment(inspector: &Inspector, verdict: Verdict) -> Assessment {
+    let onset_token = verdict.span.as_ref().and_then(|span| {
+        let (_, text) = inspector.texts().find(|(lane, _)| *lane == span.lane)?;
+        Some(estimate_tokens(&text[..crate::text::floor_char_boundary(text, span.bytes.start)]))
     });
     Assessment { verdict, onset_token, unscored: inspector.unscored().to_vec(), windows: inspector.windows_cut() }
 }
@@ -176,6 +201,24 @@ mod tests {
             let exchange = Exchange::unknown(Api::Custom);
             let assessment = assess(&snapshot, &exchange, SessionFacts::default(), &answer).await;
             assert_eq!(assessment.verdict.action, action, "{answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_is_judged_to_its_end_in_any_mode() {
+        for mode in ["enforce", "shadow"] {
+            let text =
+                format!("mode = \"{mode}\"\n[[rule]]\nname = \"words\"\npatterns = [\"nightfall$\"]\naction = \"block\"\n");
+            let snapshot = Snapshot::new(Policy::parse(&text, None, &Calibration::NONE).unwrap());
+            let exchange = Exchange::unknown(Api::Custom);
+            let judged = assess(&snapshot, &exchange, SessionFacts::default(), "the plan is nightfall").await;
+            assert_eq!((judged.verdict.action, judged.verdict.rule.as_deref()), (Action::Block, Some("words")), "{mode}");
+            assert_eq!((judged.onset_token, judged.windows), (Some(3), 1));
+            assert_eq!(judged.verdict.span.unwrap().bytes, 12..21);
+            let long = format!("{}nightfall is near{}", "word ".repeat(400), " word".repeat(400));
+            let judged = assess(&snapshot, &exchange, SessionFacts::default(), &long).await;
+            assert_eq!((judged.verdict.action, judged.onset_token), (Action::Allow, None));
+            assert!(judged.windows > 5);
         }
     }
 }

@@ -10,6 +10,7 @@ mod exchange;
 mod layer;
 mod live;
 mod outcome;
+mod recorded;
 mod report;
 mod retry;
 mod snapshot;
@@ -20,6 +21,7 @@ pub use assess::{Assessment, assess};
 pub use body::{BoxError, Erased, GuardedBody, ReplayBody};
 pub use layer::{GuardLayer, GuardService};
 pub use outcome::Failure;
+pub use recorded::{Fate, Recorded, Replayed, rejudge};
 pub use snapshot::{Limits, Snapshot};
 
 /// Request extension: the exchange's id. A gateway sets it; without one the guard makes a ULID.

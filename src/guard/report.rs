@@ -187,7 +187,7 @@ impl Report {
 }
 
 /// The text around what caused a verdict.
-fn excerpt(inspector: &Inspector, verdict: &Verdict) -> Excerpt {
+pub(super) fn excerpt(inspector: &Inspector, verdict: &Verdict) -> Excerpt {
     let Some(span) = &verdict.span else { return Excerpt::default() };
     let Some((_, text)) = inspector.texts().find(|(lane, _)| *lane == span.lane) else { return Excerpt::default() };
     let start = floor_char_boundary(text, span.bytes.start);

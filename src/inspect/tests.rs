@@ -232,6 +232,14 @@ fn observe_sends_at_once_and_cuts_and_shadow_only_records() {
 }
 
 #[test]
+fn shadow_judges_a_whole_answer_too() {
+    let mut plan = plan(policy("mode = \"shadow\""));
+    plan.content_type = Some("application/json".into());
+    let ran = run(plan, &[b"{ fine BAD"], 0);
+    assert_eq!((ran.sent.as_str(), ran.cut, ran.verdict.action), ("{ fine BAD", false, Action::Block));
+}
+
+#[test]
 fn a_retry_is_one_before_the_commit_and_what_its_rule_says_after() {
     let ran = stream("", &["role", "0a:one SAD three four ", "end"]);
     assert_eq!((ran.cut, ran.committed, ran.verdict.action), (true, false, Action::Retry));
