@@ -4,6 +4,8 @@
 //! The program is a reverse proxy; the guard in it is a `tower::Layer` that other Rust services can use on their own.
 //! Modules depend downwards only: `score`, `verdict`, `text`, `document` < `frame`, `dialect`, `policy`, `persona` < `infer` < `guard` < the program.
 
+#[cfg(feature = "server")]
+pub mod admin;
 pub mod decode;
 pub mod detect;
 pub mod dialect;
@@ -16,6 +18,7 @@ pub mod infer;
 pub mod inspect;
 pub mod persona;
 pub mod policy;
+pub mod rows;
 pub mod score;
 #[cfg(feature = "server")]
 pub mod telemetry;

@@ -12,7 +12,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     ),
     (2, &["infer"]),
     (3, &["guard", "session"]),
-    (4, &["admin", "cli", "config", "demo", "incidents", "proxy", "telemetry"]),
+    (4, &["admin", "cli", "config", "demo", "incidents", "proxy", "rows", "telemetry"]),
 ];
 
 fn layer(module: &str) -> Option<u8> {

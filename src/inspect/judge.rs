@@ -193,12 +193,7 @@ impl Inspector {
         if !self.unscored.contains(&reason) {
             self.unscored.push(reason);
         }
-        let policy = &self.plan.policy;
-        let (fallback, rule) = match reason {
-            Unscored::Error | Unscored::TooLarge => (policy.on_error, "on_error"),
-            Unscored::Overload | Unscored::Deadline => (policy.on_overload, "on_overload"),
-            Unscored::UnknownApi | Unscored::Unreadable => (policy.on_unknown, "on_unknown"),
-        };
+        let (fallback, rule) = self.plan.policy.on_unscored(reason);
         if fallback == Fallback::Allow || self.shadow() {
             return true;
         }

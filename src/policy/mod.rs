@@ -19,7 +19,7 @@ use tail::Tail;
 use crate::dialect::Exchange;
 use crate::score::{Label, Score, Scores, Signals};
 use crate::text::{Channel, Str};
-use crate::verdict::Action;
+use crate::verdict::{Action, Unscored};
 
 /// Whether verdicts change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -214,6 +214,16 @@ impl Policy {
             best = Some(Hit { rule: index, action: rule.action, labels, span: fired.span, undecided });
         }
         best
+    }
+
+    /// What is to be done with text that could not be scored, and the key that says so.
+    #[must_use]
+    pub const fn on_unscored(&self, reason: Unscored) -> (Fallback, &'static str) {
+        match reason {
+            Unscored::Error | Unscored::TooLarge => (self.on_error, "on_error"),
+            Unscored::Overload | Unscored::Deadline => (self.on_overload, "on_overload"),
+            Unscored::UnknownApi | Unscored::Unreadable => (self.on_unknown, "on_unknown"),
+        }
     }
 
     /// How many bytes at the end of `text` may be the beginning of a match that a rule would block or retry for: in `hold` they do not
