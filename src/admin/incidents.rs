@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, Query as Parameters, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use super::error::{Error, Result};
-use super::judge::body;
+use super::judge::{Body, body};
 use crate::document::{listed, nearest};
 use crate::incidents::store::MOST;
 use crate::incidents::{Incident, Incidents, Query, time};
@@ -46,8 +45,8 @@ struct Review {
 }
 
 /// `POST /api/incidents/{id}/review {"correct": true|false}`: the incident with its review.
-pub(super) async fn review(State(admin): State<Admin>, Path(id): Path<String>, bytes: Bytes) -> Result<Json<Incident>> {
-    let Review { correct } = body(&bytes)?;
+pub(super) async fn review(State(admin): State<Admin>, Path(id): Path<String>, bytes: Body) -> Result<Json<Incident>> {
+    let Review { correct } = body(bytes)?;
     store(&admin)?.review(id, correct).await?.map(Json).ok_or_else(no_such_incident)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -24,8 +25,8 @@ struct Asked {
 }
 
 /// `POST /api/score`: a [`Row`] and optionally `route`; the verdict by the policy in force.
-pub(super) async fn score(State(admin): State<Admin>, bytes: Bytes) -> Result<Json<RowVerdict>> {
-    let asked: Asked = body(&bytes)?;
+pub(super) async fn score(State(admin): State<Admin>, bytes: Body) -> Result<Json<RowVerdict>> {
+    let asked: Asked = body(bytes)?;
     if asked.policy.is_some() {
         return Err(Error::bad_request("/api/score judges by the policy in force; send another policy to /api/simulate"));
     }
@@ -34,8 +35,8 @@ pub(super) async fn score(State(admin): State<Admin>, bytes: Bytes) -> Result<Js
 }
 
 /// `POST /api/simulate`: as `/api/score`, by the policy given as `policy` (the text of a policy file).
-pub(super) async fn simulate(State(admin): State<Admin>, bytes: Bytes) -> Result<Json<RowVerdict>> {
-    let asked: Asked = body(&bytes)?;
+pub(super) async fn simulate(State(admin): State<Admin>, bytes: Body) -> Result<Json<RowVerdict>> {
+    let asked: Asked = body(bytes)?;
     let Some(text) = &asked.policy else {
         return Err(Error::bad_request("give \"policy\", the text of a policy file; /api/score judges by the policy in force"));
     };
@@ -54,7 +55,11 @@ fn route(admin: &Admin, name: Option<&str>) -> Result<Route> {
     })
 }
 
-/// A JSON body. Errors say where it is wrong and quote none of it.
-pub(super) fn body<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes).map_err(|error| Error::bad_request(format!("the body: {error}")))
+/// A body that has been read, or why it could not be.
+pub(super) type Body = std::result::Result<Bytes, BytesRejection>;
+
+/// A JSON body. Errors say where it is wrong and quote no more of it than a wrong key.
+pub(super) fn body<T: DeserializeOwned>(bytes: Body) -> Result<T> {
+    let bytes = bytes.map_err(|rejection| Error::new(rejection.status(), "unreadable_body", rejection.body_text()))?;
+    serde_json::from_slice(&bytes).map_err(|error| Error::bad_request(format!("the body: {error}")))
 }

@@ -184,6 +184,25 @@ pub struct Unobserved;
 
 impl Observe for Unobserved {}
 
+/// Watches for several, in order.
+#[derive(Clone, Default)]
+pub struct Observers(pub Vec<Arc<dyn Observe>>);
+
+impl Observe for Observers {
+    fn on_window(&self, subject: &Subject, scored: &Scored) {
+        self.0.iter().for_each(|observer| observer.on_window(subject, scored));
+    }
+    fn on_hold(&self, subject: &Subject, held: Duration) {
+        self.0.iter().for_each(|observer| observer.on_hold(subject, held));
+    }
+    fn on_retry(&self, subject: &Subject, outcome: RetryOutcome) {
+        self.0.iter().for_each(|observer| observer.on_retry(subject, outcome));
+    }
+    fn on_end(&self, outcome: &Outcome) {
+        self.0.iter().for_each(|observer| observer.on_end(outcome));
+    }
+}
+
 impl<T: Observe + ?Sized> Observe for Arc<T> {
     fn on_window(&self, subject: &Subject, scored: &Scored) {
         (**self).on_window(subject, scored);

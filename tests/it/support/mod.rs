@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
 pub mod client;
+pub mod guarded;
 pub mod upstream;
 
 use std::time::Duration;
