@@ -6,6 +6,10 @@
 
 #[cfg(feature = "server")]
 pub mod admin;
+#[cfg(feature = "server")]
+pub mod cli;
+#[cfg(feature = "server")]
+pub mod config;
 pub mod decode;
 pub mod detect;
 pub mod dialect;
@@ -18,6 +22,8 @@ pub mod infer;
 pub mod inspect;
 pub mod persona;
 pub mod policy;
+#[cfg(feature = "server")]
+pub mod proxy;
 pub mod rows;
 pub mod score;
 #[cfg(feature = "server")]

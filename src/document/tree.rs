@@ -67,18 +67,22 @@ impl Node {
         let child = match &mut self.value {
             Value::Table(Entries(entries)) => {
                 let place = entries.iter().position(|(name, _, _)| name == key).unwrap_or_else(|| {
-                    let table = Node {
-                        value: Value::Table(Entries::default()),
-                        at: Position::default(),
-                        origin: Some(origin.to_owned()),
-                    };
-                    entries.push(((*key).to_owned(), Position::default(), table));
+                    // `upstream.0.url` where there is no upstream yet: a number means that an array is wanted.
+                    let array = rest.first().is_some_and(|next| next.parse::<usize>().is_ok());
+                    let value = if array { Value::Array(Vec::new()) } else { Value::Table(Entries::default()) };
+                    let node = Node { value, at: Position::default(), origin: Some(origin.to_owned()) };
+                    entries.push(((*key).to_owned(), Position::default(), node));
                     entries.len() - 1
                 });
                 &mut entries[place].2
             }
             Value::Array(items) => {
-                key.parse().ok().and_then(|index: usize| items.get_mut(index)).ok_or_else(|| (*key).to_owned())?
+                let index = key.parse::<usize>().map_err(|_| (*key).to_owned())?;
+                if index == items.len() {
+                    let value = Value::Table(Entries::default());
+                    items.push(Node { value, at: Position::default(), origin: Some(origin.to_owned()) });
+                }
+                items.get_mut(index).ok_or_else(|| (*key).to_owned())?
             }
             _ => return Err((*key).to_owned()),
         };

@@ -45,6 +45,16 @@ impl ReplayBody {
     pub(super) fn stream(body: Erased) -> Self {
         ReplayBody(Replay::Stream(body))
     }
+
+    /// The same once more, where it is bytes in memory: an inner service that could not even connect may go elsewhere with it.
+    #[must_use]
+    pub fn try_clone(&self) -> Option<Self> {
+        match &self.0 {
+            Replay::Bytes(bytes) => Some(ReplayBody(Replay::Bytes(bytes.clone()))),
+            Replay::Stream(body) if body.is_end_stream() => Some(ReplayBody(Replay::Bytes(None))),
+            Replay::Stream(_) => None,
+        }
+    }
 }
 
 impl Body for ReplayBody {

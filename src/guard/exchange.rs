@@ -88,6 +88,11 @@ where
             );
             return Ok(outcome::own(reply, report));
         }
+        Err(error) if Failure::find(&*error).is_some() => {
+            let failure = Failure::find(&*error).expect("just found");
+            let reply = failure.reply(Some(&*dialect), report.request_id());
+            return Ok(outcome::own(reply, report));
+        }
         Err(_) => {
             let reply = outcome::error(
                 Some(&*dialect),
@@ -348,8 +353,11 @@ impl Conduct {
     }
 
     /// The upstream broke off before anything left.
-    fn broken(&self, error: &(dyn std::error::Error + Send + Sync), report: Box<Report>) -> Response<GuardedBody> {
+    fn broken(&self, error: &(dyn std::error::Error + Send + Sync + 'static), report: Box<Report>) -> Response<GuardedBody> {
         tracing::warn!(request_id = %report.request_id(), method = %self.method, %error, "the upstream broke off its answer");
+        if let Some(failure) = Failure::find(error) {
+            return outcome::own(failure.reply(Some(&*self.dialect), report.request_id()), report);
+        }
         let message = "the upstream ended its answer early";
         let reply =
             outcome::error(Some(&*self.dialect), StatusCode::BAD_GATEWAY, "upstream_incomplete", message, report.request_id());

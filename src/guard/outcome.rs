@@ -1,6 +1,6 @@
 //! What the client is told: statuses and headers. With the program's server this is the only place that knows status codes.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -34,6 +34,30 @@ pub struct Failure {
     pub code: &'static str,
     /// A sentence for people, without anything secret.
     pub message: String,
+}
+
+/// Also an error of a body: the server's request body (too slow, incomplete) or the upstream's answer (silent for too long) may end
+/// with one, and then the guard answers with it while nothing has left.
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Failure {
+    /// This failure in the caller's wire format, or as plain JSON where that is unknown.
+    #[must_use]
+    pub fn reply(&self, dialect: Option<&dyn Dialect>, request_id: &str) -> Reply {
+        error(dialect, self.status, self.code, &self.message, request_id)
+    }
+
+    /// The failure that an error is or that caused it.
+    #[must_use]
+    pub fn find<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Failure> {
+        std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+    }
 }
 
 /// An error in the caller's wire format, or as plain JSON where that is unknown.

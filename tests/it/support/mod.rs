@@ -4,12 +4,14 @@
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
 pub mod client;
+pub mod gateway;
 pub mod guarded;
 pub mod upstream;
 
 use std::time::Duration;
 
 pub use client::{Answer, Client};
+pub use gateway::{Folder, Gateway, Process};
 pub use upstream::{Script, Seen, Upstream};
 
 /// Longer than anything here should take: a test that waits this long has failed.

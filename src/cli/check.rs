@@ -1,0 +1,74 @@
+//! `steadfast check`: loads everything that `serve` would, and starts nothing.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{ConfigArgs, NO, print_problems};
+use crate::config::{ClassifierPath, Config, Sources};
+use crate::document::Problem;
+use crate::proxy::live::Live;
+use crate::proxy::{program, tls};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+impl Check {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let sources = self.config.sources(None, None);
+        match check(&sources) {
+            Ok(summary) => {
+                println!("{summary}");
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(problems) => {
+                print_problems(&problems);
+                Ok(ExitCode::from(NO))
+            }
+        }
+    }
+}
+
+/// Reads everything, and says what it is or everything that is wrong with it.
+fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
+    let config = sources.load()?;
+    let mut problems = Vec::new();
+    if let Some(tls) = &config.server.tls
+        && let Err(error) = tls::acceptor(tls)
+    {
+        problems.push(Problem::of_file("server.tls", error.to_string(), None));
+    }
+    let summary = summary(&config);
+    // Policies are read even where the classifier is bad: their other mistakes are worth knowing in the same run. Without it thresholds
+    // cannot be checked, so what only follows from its absence is left out.
+    let judge = program::load(&config.classifier);
+    let basis = match judge {
+        Ok(judge) => judge.basis,
+        Err(found) => {
+            problems.extend(found);
+            program::without_classifier()
+        }
+    };
+    match Live::build(config, &basis, None) {
+        Ok(_) if problems.is_empty() => Ok(summary),
+        Ok(_) => Err(problems),
+        Err(found) => {
+            problems.extend(found);
+            Err(problems)
+        }
+    }
+}
+
+fn summary(config: &Config) -> String {
+    let file = config.file.as_deref().map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+    let classifier = match &config.classifier.path {
+        ClassifierPath::None => "no classifier".to_owned(),
+        ClassifierPath::Folder(folder) => format!("classifier {}", folder.display()),
+    };
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    format!("{file}: good; {}, {}, {classifier}", count(config.upstreams.len(), "upstream"), count(config.routes.len(), "route"))
+}

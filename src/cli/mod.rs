@@ -1,0 +1,95 @@
+//! The command line: parses arguments, calls one command, and turns its result into an exit status. Results go to standard output,
+//! everything else to standard error.
+
+mod check;
+mod completions;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Flags, Sources};
+use crate::document::Problem;
+
+/// It ran, and the answer is no.
+const NO: u8 = 1;
+/// It could not run.
+const FAILED: u8 = 2;
+
+/// Keeps a language model in character: a reverse proxy that judges what the model says.
+#[derive(Debug, Parser)]
+#[command(name = "steadfast", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the gateway.
+    Serve(serve::Serve),
+    /// Reads configuration, policies, personas and classifier, and reports every mistake with its place.
+    Check(check::Check),
+    /// Prints a completion script for a shell.
+    Completions(completions::Completions),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration [default: steadfast.toml in the working directory, if it is there]
+    #[arg(long, value_name = "FILE", env = "STEADFAST_CONFIG")]
+    config: Option<PathBuf>,
+    /// The API to stand before; enough without a configuration
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
+    /// The policy of every route
+    #[arg(long, value_name = "FILE")]
+    policy: Option<String>,
+    /// The persona of every route
+    #[arg(long, value_name = "FILE")]
+    persona: Option<String>,
+    /// The classifier's folder, or "none" to judge without a model
+    #[arg(long, value_name = "FOLDER")]
+    classifier: Option<String>,
+}
+
+impl ConfigArgs {
+    fn sources(self, listen: Option<String>, admin: Option<String>) -> Sources {
+        let ConfigArgs { config, upstream, policy, persona, classifier } = self;
+        Sources::process(config, Flags { upstream, listen, admin, policy, persona, classifier })
+    }
+}
+
+/// Runs the program with the process's arguments.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let status = if error.use_stderr() { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
+            let _ = error.print();
+            return status;
+        }
+    };
+    let result = match cli.command {
+        Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Completions(completions) => completions.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("steadfast: {error:#}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Prints mistakes, one a line.
+fn print_problems(problems: &[Problem]) {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    let count = problems.len();
+    eprintln!("steadfast: {count} problem{}", if count == 1 { "" } else { "s" });
+}

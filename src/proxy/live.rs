@@ -1,0 +1,157 @@
+//! Everything that a reload may change, built as a whole and swapped as a whole: an exchange sees one of them from beginning to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower::retry::budget::{Budget, TpsBudget};
+
+use super::admission::Admission;
+use super::auth::ClientKeys;
+use super::route::Matcher;
+use super::upstream::Upstream;
+use crate::config::{self, Config};
+use crate::dialect::{Api, Dialects};
+use crate::document::Problem;
+use crate::guard::events::{Observe, Unobserved};
+use crate::guard::{Limits, Snapshot};
+use crate::infer::Scorer;
+use crate::policy::Calibration;
+use crate::telemetry::Metrics;
+use crate::text::Str;
+
+/// How long after a request a new attempt may still begin.
+const RETRY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What reloads do not change.
+#[derive(Clone)]
+pub struct Basis {
+    /// The classifier; `None`: detectors and patterns judge alone.
+    pub scorer: Option<Arc<dyn Scorer>>,
+    /// The wire formats.
+    pub dialects: Arc<Dialects>,
+    /// Who is told of verdicts.
+    pub observe: Arc<dyn Observe>,
+    /// What the classifier offers to policies.
+    pub calibration: Calibration,
+    /// Where traffic is counted.
+    pub metrics: Arc<Metrics>,
+    /// The global retry budget.
+    pub budget: Arc<dyn Budget + Send + Sync>,
+}
+
+impl Default for Basis {
+    fn default() -> Self {
+        Basis {
+            scorer: None,
+            dialects: Arc::new(Dialects::builtin()),
+            observe: Arc::new(Unobserved),
+            calibration: Calibration::NONE,
+            metrics: Arc::new(Metrics::new()),
+            budget: Arc::new(TpsBudget::default()),
+        }
+    }
+}
+
+/// The configuration in force.
+pub struct Live {
+    /// As it was read.
+    pub config: Arc<Config>,
+    /// Routes, first match wins.
+    pub routes: Vec<Arc<Route>>,
+    /// Who may call; `None`: anyone.
+    pub keys: Option<ClientKeys>,
+    /// How many at once.
+    pub admission: Admission,
+}
+
+/// A route, ready for use.
+pub struct Route {
+    /// Its name.
+    pub name: Str,
+    /// Its conditions.
+    pub matcher: Matcher,
+    /// The wire format that its requests are in, if it names one.
+    pub api: Option<Api>,
+    /// Bytes of the path that the upstream is not told.
+    pub strip: usize,
+    /// Its upstream, then its fallbacks.
+    pub upstreams: Vec<Arc<Upstream>>,
+    /// What its exchanges are judged with.
+    pub snapshot: Arc<Snapshot>,
+}
+
+impl Live {
+    /// Builds what a configuration describes. From `previous` it takes over what has not changed and is worth keeping: connections to
+    /// upstreams, the count of exchanges under way.
+    ///
+    /// # Errors
+    /// Every mistake in policies and personas, and what is wrong with TLS.
+    pub fn build(config: Config, basis: &Basis, previous: Option<&Live>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
+        for upstream in &config.upstreams {
+            let kept = previous
+                .into_iter()
+                .flat_map(|live| &live.routes)
+                .flat_map(|route| &route.upstreams)
+                .find(|other| other.is(upstream, &config.limits));
+            match kept {
+                Some(kept) => upstreams.push(kept.clone()),
+                None => match Upstream::new(upstream, &config.limits, basis.metrics.clone()) {
+                    Ok(made) => upstreams.push(Arc::new(made)),
+                    Err(error) => {
+                        problems.push(Problem::of_file(&format!("upstream {:?}", upstream.name), error.to_string(), None))
+                    }
+                },
+            }
+        }
+        let mut parts = config::Parts::new(&basis.calibration);
+        let mut routes = Vec::new();
+        for route in &config.routes {
+            let policy = parts.policy(&route.policy);
+            let persona = parts.persona(&route.persona);
+            let named = |name: &str| upstreams.iter().find(|upstream| &*upstream.name == name).cloned();
+            let targets: Vec<Arc<Upstream>> =
+                std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| named(name)).collect();
+            let (Some(policy), Some((persona, detectors))) = (policy, persona) else { continue };
+            let name: Str = route.name.as_str().into();
+            let api = route.api.or_else(|| targets.first().and_then(|upstream| upstream.config.api));
+            let snapshot = Snapshot {
+                route: name.clone(),
+                policy,
+                persona: Some(persona),
+                detectors,
+                scorer: basis.scorer.clone(),
+                dialects: basis.dialects.clone(),
+                api,
+                limits: Limits {
+                    request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
+                    held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
+                    retry_deadline: RETRY_DEADLINE,
+                    fallbacks: targets.len().saturating_sub(1),
+                },
+                budget: basis.budget.clone(),
+                observe: basis.observe.clone(),
+            };
+            basis.metrics.add_route(&name);
+            routes.push(Arc::new(Route {
+                name,
+                matcher: Matcher::new(route),
+                api,
+                strip: if route.strip_prefix { route.path.trim_end_matches('/').len() } else { 0 },
+                upstreams: targets,
+                snapshot: Arc::new(snapshot),
+            }));
+        }
+        problems.extend(parts.into_problems());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let admission = match previous {
+            Some(live) if live.admission.limit() == config.limits.in_flight => live.admission.clone(),
+            _ => Admission::new(config.limits.in_flight),
+        };
+        let keys = config.server.client_keys.as_ref().map(ClientKeys::new);
+        Ok(Live { config: Arc::new(config), routes, keys, admission })
+    }
+}

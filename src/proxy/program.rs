@@ -1,0 +1,314 @@
+//! The program put together: configuration, classifier, watchers, listeners, reloading, and how all of it stops. What `steadfast serve`,
+//! the demo and the tests start.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tower::ServiceExt;
+
+use super::body::GatewayBody;
+use super::health::Health;
+use super::live::{Basis, Live};
+use super::patience::{Busy, Patience};
+use super::reload::Reloader;
+use super::serve::{self, Handler, Peer, Phase, Server};
+use super::stack::Gateway;
+use super::tls::{self, TlsError};
+use crate::config::{ClassifierPath, Config, IncidentStore, Sources};
+use crate::document::Problem;
+use crate::guard::events::{Observe, Outcome, RetryOutcome, Subject};
+use crate::incidents::{self, Incidents};
+use crate::infer::Scored;
+use crate::policy::Calibration;
+use crate::telemetry::{ExchangeLog, Format, Metrics};
+
+/// Why the program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Mistakes in the configuration, its policies and personas, or the classifier.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Problems(Vec<Problem>),
+    /// A certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A listener or a thread.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+    /// The incident store.
+    #[error("incidents.store: {0}")]
+    Incidents(#[from] incidents::OpenError),
+}
+
+impl From<Vec<Problem>> for StartError {
+    fn from(problems: Vec<Problem>) -> Self {
+        StartError::Problems(problems)
+    }
+}
+
+/// The running program.
+pub struct Program {
+    /// The data port's address.
+    pub listen: SocketAddr,
+    /// The admin port's address, if there is one.
+    pub admin: Option<SocketAddr>,
+    /// What the admin endpoints stand on.
+    pub parts: Parts,
+    phase: watch::Sender<Phase>,
+    admin_phase: watch::Sender<Phase>,
+    serving: JoinHandle<()>,
+    administering: Option<JoinHandle<()>>,
+    grace: Duration,
+    drain_delay: Duration,
+}
+
+/// The parts of a running program that others look at.
+#[derive(Clone)]
+pub struct Parts {
+    /// The configuration in force.
+    pub live: Arc<ArcSwap<Live>>,
+    /// Readiness.
+    pub health: Arc<Health>,
+    /// Metrics.
+    pub metrics: Arc<Metrics>,
+    /// Kept verdicts, if they are kept.
+    pub incidents: Option<Incidents>,
+    /// Reloads.
+    pub reloader: Reloader,
+    /// Scorer, wire formats, watchers.
+    pub basis: Basis,
+    /// The classifier's name and version.
+    pub classifier: String,
+    /// What runs it.
+    pub runtime: String,
+}
+
+/// A classifier that is ready, or none.
+pub struct Judge {
+    /// Puts scorer and calibration into a basis.
+    pub basis: Basis,
+    /// Its name and version; `none` without one.
+    pub version: String,
+    /// What runs it; `none` without one.
+    pub runtime: String,
+}
+
+impl Program {
+    /// Starts everything. When this returns, requests are answered.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(sources: Sources) -> Result<Self, StartError> {
+        let config = sources.load()?;
+        let health = Arc::new(Health::default());
+        // Ports first: a port that is taken should not cost the time to load a model.
+        let data = serve::bind(config.server.listen, "server.listen")?;
+        let admin = config.server.admin.map(|addr| serve::bind(addr, "server.admin")).transpose()?;
+        let (listen, admin_addr) = (data.local_addr()?, admin.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?);
+        let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
+
+        let judge = judge(&config).await?;
+        let mut basis = judge.basis;
+        basis.metrics.set_build(env!("CARGO_PKG_VERSION"), &judge.version, &judge.runtime);
+        if let Some(scorer) = basis.scorer.clone() {
+            basis.metrics.set_queue_probe(move || scorer.queue_length());
+        }
+        let incidents = open_incidents(&config, &basis.metrics)?;
+        let mut watchers: Vec<Arc<dyn Observe>> = vec![basis.metrics.clone(), Arc::new(ExchangeLog)];
+        watchers.extend(incidents.clone().map(|incidents| Arc::new(incidents) as Arc<dyn Observe>));
+        basis.observe = Arc::new(Watchers(watchers));
+
+        let (grace, drain_delay) = (config.server.shutdown_grace, config.server.drain_delay);
+        let patience =
+            Patience { head: config.limits.header_read, idle: config.limits.client_idle, stall: config.limits.client_stall };
+        let live = Arc::new(ArcSwap::from_pointee(Live::build(config, &basis, None)?));
+        let reloader = Reloader::start(sources, basis.clone(), live.clone())?;
+        health.set_warm();
+
+        let parts = Parts {
+            live: live.clone(),
+            health: health.clone(),
+            metrics: basis.metrics.clone(),
+            incidents,
+            reloader,
+            basis: basis.clone(),
+            classifier: judge.version,
+            runtime: judge.runtime,
+        };
+        let (phase, receiver) = watch::channel(Phase::Serving);
+        let (admin_phase, admin_receiver) = watch::channel(Phase::Serving);
+        let handler = Gateway::new(live, basis.dialects.clone(), basis.metrics.clone());
+        let serving = tokio::spawn(Server { listener: data, tls, patience, handler }.run(receiver));
+        let administering = admin.map(|listener| administer(listener, patience, &parts, admin_receiver));
+        health.set_listening();
+        Ok(Program { listen, admin: admin_addr, parts, phase, admin_phase, serving, administering, grace, drain_delay })
+    }
+
+    /// Stops: not ready at once, new connections still taken for the drain delay, then what has begun may end within the grace, and the
+    /// rest is cut. The admin port stays open until then. `hurry`: when it resolves, the rest is cut at once.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) {
+        let Program { parts, phase, admin_phase, serving, administering, grace, drain_delay, .. } = self;
+        parts.health.set_stopping();
+        let mut serving = std::pin::pin!(serving);
+        let drain = async {
+            if !drain_delay.is_zero() {
+                tracing::info!(delay = ?drain_delay, "stopping: still taking connections, no longer ready");
+                tokio::time::sleep(drain_delay).await;
+            }
+            tracing::info!(grace = ?grace, "stopping: waiting for what has begun");
+            phase.send_replace(Phase::Draining);
+            tokio::time::timeout(grace, serving.as_mut()).await.is_ok()
+        };
+        let drained = tokio::select! {
+            drained = drain => drained,
+            () = hurry => false,
+        };
+        if !drained {
+            tracing::warn!("stopping: cutting off what has not ended");
+            phase.send_replace(Phase::Cut);
+            let _ = serving.await;
+        }
+        admin_phase.send_replace(Phase::Cut);
+        if let Some(administering) = administering {
+            let _ = administering.await;
+        }
+        if let Some(incidents) = parts.incidents {
+            incidents.close();
+        }
+        tracing::info!("stopped");
+    }
+}
+
+fn administer(
+    listener: tokio::net::TcpListener,
+    patience: Patience,
+    parts: &Parts,
+    phase: watch::Receiver<Phase>,
+) -> JoinHandle<()> {
+    let server = Server { listener, tls: None, patience, handler: Routed(admin_router(parts)) };
+    tokio::spawn(server.run(phase))
+}
+
+/// An axum router behind the proxy's own server, which has its limits and its way of stopping.
+#[derive(Clone)]
+struct Routed(axum::Router);
+
+impl Handler for Routed {
+    type Body = GatewayBody<Busy, axum::body::Body>;
+
+    async fn handle(&self, request: Request<Incoming>, _: Peer, busy: Busy) -> Response<Self::Body> {
+        let response = match self.0.clone().oneshot(request.map(axum::body::Body::new)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        response.map(|body| GatewayBody::new(body, busy))
+    }
+}
+
+/// Health and metrics.
+fn admin_router(parts: &Parts) -> axum::Router {
+    use axum::routing::get;
+    let (health, metrics) = (parts.health.clone(), parts.metrics.clone());
+    let ready = move || async move {
+        match health.ready() {
+            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        }
+    };
+    let page = move |headers: http::HeaderMap| async move {
+        let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
+        let format = Format::negotiate(accept);
+        ([(http::header::CONTENT_TYPE, format.content_type())], format.render(&metrics.gather()))
+    };
+    axum::Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready)).route("/metrics", get(page))
+}
+
+/// Loads the classifier, on a thread of its own: it computes.
+///
+/// # Errors
+/// Every mistake in its manifest, or the first thing that is wrong with it.
+pub async fn judge(config: &Config) -> Result<Judge, Vec<Problem>> {
+    let (reply, answer) = oneshot::channel();
+    let classifier = config.classifier.clone();
+    let load = move || {
+        let _ = reply.send(load(&classifier));
+    };
+    let unstarted =
+        |error: &dyn std::fmt::Display| vec![Problem::of_file("classifier", format!("no thread to load it: {error}"), None)];
+    std::thread::Builder::new().name("classifier".to_owned()).spawn(load).map_err(|error| unstarted(&error))?;
+    answer.await.map_err(|error| unstarted(&error))?
+}
+
+/// Loads the classifier on this thread.
+///
+/// # Errors
+/// As [`judge`].
+pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem>> {
+    match &classifier.path {
+        ClassifierPath::None => Ok(Judge { basis: Basis::default(), version: "none".to_owned(), runtime: "none".to_owned() }),
+        #[cfg(feature = "onnx")]
+        ClassifierPath::Folder(folder) => {
+            use crate::config::Runtime;
+            use crate::infer::onnx;
+            let options = crate::infer::load::Options {
+                workers: classifier.workers,
+                queue: classifier.queue,
+                cache: classifier.cache as u64,
+                runtime: match classifier.runtime {
+                    Runtime::Auto => onnx::Runtime::Auto,
+                    Runtime::OnnxRuntime => onnx::Runtime::OnnxRuntime,
+                    Runtime::Tract => onnx::Runtime::Tract,
+                },
+            };
+            let loaded = crate::infer::load::load(folder, &options).map_err(|error| error.into_problems(folder))?;
+            let basis = Basis {
+                calibration: Calibration::new(|label| loaded.thresholds.calibrated(label)),
+                scorer: Some(loaded.scorer),
+                ..Basis::default()
+            };
+            Ok(Judge { basis, version: loaded.version, runtime: loaded.runtime })
+        }
+        #[cfg(not(feature = "onnx"))]
+        ClassifierPath::Folder(folder) => Err(vec![Problem::of_file(
+            &folder.display().to_string(),
+            "this build cannot run classifiers",
+            Some("build with the feature onnx, or set classifier.path = \"none\""),
+        )]),
+    }
+}
+
+/// A basis to check policies against when the classifier is bad: it takes every rule on labels, whatever its threshold.
+#[must_use]
+pub fn without_classifier() -> Basis {
+    Basis { calibration: Calibration::new(|_| Some(0.5)), ..Basis::default() }
+}
+
+fn open_incidents(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Incidents>, incidents::OpenError> {
+    let IncidentStore::File(path) = &config.incidents.store else { return Ok(None) };
+    let options = incidents::Options { path: path.clone(), text: config.incidents.text, keep: config.incidents.keep };
+    let metrics = metrics.clone();
+    Incidents::open(options, move |reason| metrics.incident_dropped(reason)).map(Some)
+}
+
+/// Several watchers, each told of everything.
+struct Watchers(Vec<Arc<dyn Observe>>);
+
+impl Observe for Watchers {
+    fn on_window(&self, subject: &Subject, scored: &Scored) {
+        self.0.iter().for_each(|watcher| watcher.on_window(subject, scored));
+    }
+    fn on_hold(&self, subject: &Subject, held: Duration) {
+        self.0.iter().for_each(|watcher| watcher.on_hold(subject, held));
+    }
+    fn on_retry(&self, subject: &Subject, outcome: RetryOutcome) {
+        self.0.iter().for_each(|watcher| watcher.on_retry(subject, outcome));
+    }
+    fn on_end(&self, outcome: &Outcome) {
+        self.0.iter().for_each(|watcher| watcher.on_end(outcome));
+    }
+}

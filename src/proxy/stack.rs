@@ -1,0 +1,276 @@
+//! One request through the gateway, from the outside in. The order is written here once, with the reason for each height.
+//!
+//! Steps, not `tower` layers: only the guard needs to wrap a service (it calls it more than once); the rest looks at a request once, and
+//! as plain calls it costs no boxed future each.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, Response, StatusCode, request};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use super::admission::Permit;
+use super::body::{ClientBody, GatewayBody, Rest, UpstreamBody};
+use super::fault::Fault;
+use super::headers::{self, Origin};
+use super::live::{Live, Route};
+use super::patience::Busy;
+use super::route::{self, Asked, Pick};
+use super::serve::{Handler, Peer};
+use crate::dialect::{Dialect, Dialects, Recognised, RequestHead};
+use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Target};
+use crate::infer::BoxFuture;
+use crate::telemetry::{InFlight, Metrics};
+use crate::text::Str;
+
+/// How much of a request that was refused is still read, as a multiple of what may be read, and for how long: so that its sender sees
+/// the answer and not a reset.
+const DRAIN: (u64, Duration) = (4, Duration::from_secs(10));
+
+/// What metrics call the route of a request that has none.
+const UNROUTED: &str = "none";
+
+/// The gateway: what every connection calls.
+#[derive(Clone)]
+pub struct Gateway {
+    live: Arc<ArcSwap<Live>>,
+    dialects: Arc<Dialects>,
+    metrics: Arc<Metrics>,
+}
+
+/// What is kept until the end of an exchange's body.
+pub struct Kept {
+    _busy: Busy,
+    _flight: Option<Flight>,
+}
+
+/// An admitted exchange.
+struct Flight {
+    _permit: Permit,
+    _counted: InFlight,
+}
+
+impl Gateway {
+    /// A gateway that does what `live` says at each moment.
+    #[must_use]
+    pub fn new(live: Arc<ArcSwap<Live>>, dialects: Arc<Dialects>, metrics: Arc<Metrics>) -> Self {
+        Gateway { live, dialects, metrics }
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        request_id: &Str,
+    ) -> (Response<GuardedBody>, Option<Flight>) {
+        // One view of the configuration for the whole exchange, before anything is decided by it.
+        let live = self.live.load_full();
+        let (mut head, incoming) = request.into_parts();
+
+        // What is not HTTP from here on cannot be judged, so it is refused before anyone is asked.
+        if head.method == Method::CONNECT || headers::wants_upgrade(&head.headers) {
+            return (self.refuse(&Fault::Upgrade, None, &head, request_id), None);
+        }
+
+        // Strangers learn nothing of routes or load: keys come before both. The key used is taken out, so that no route, log or upstream
+        // below can see it.
+        if let Some(keys) = &live.keys
+            && !keys.admit(&mut head.headers)
+        {
+            return (self.refuse(&Fault::NoKey, None, &head, request_id), None);
+        }
+
+        // The route decides everything below: limits by route, policy, upstream. It may need the model, and so the body.
+        let (body, mut rest) = ClientBody::new(incoming, live.config.limits.client_stall);
+        let routed = self.route(&live, &head, body).await;
+        let (route, body) = match routed {
+            Ok(routed) => routed,
+            Err(fault) => {
+                self.finish_reading(&fault.failure().status, &live, &mut rest).await;
+                return (self.refuse(&fault, None, &head, request_id), None);
+            }
+        };
+
+        // Admission is last before the work begins: what is refused above holds no place, and the place is held until the body is over.
+        let Some(permit) = live.admission.admit() else {
+            return (self.refuse(&Fault::Busy(live.admission.limit()), Some(&route), &head, request_id), None);
+        };
+        let flight = Flight { _permit: permit, _counted: self.metrics.enter(&route.name) };
+
+        // The guard wraps the upstream, so that header hygiene and credentials, below it, apply to each of its attempts, and what it reads
+        // of the client's headers (session, idempotency) is still there.
+        let host = headers::host(head.uri.authority(), &head.headers);
+        let origin = Arc::new(Origin { ip: peer.addr.ip(), tls: peer.tls, host });
+        head.extensions.insert(RequestId(request_id.clone()));
+        let forward = Forward { route: route.clone(), origin, request_id: request_id.clone() };
+        let mut guard = GuardService::new(forward, route.snapshot.clone());
+        let response = match guard.call(Request::from_parts(head, body)).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        self.finish_reading(&response.status(), &live, &mut rest).await;
+        (response, Some(flight))
+    }
+
+    /// The route of a request, and its body, which may have been read on the way.
+    async fn route(&self, live: &Live, head: &request::Parts, body: ClientBody) -> Result<(Arc<Route>, ClientBody), Fault> {
+        let host = headers::host(head.uri.authority(), &head.headers);
+        let asked =
+            Asked { path: head.uri.path(), host: host.as_ref().and_then(|host| host.to_str().ok()), headers: &head.headers };
+        let matchers = || live.routes.iter().map(|route| &route.matcher);
+        match route::pick(matchers(), &asked) {
+            Pick::Route(index) => Ok((live.routes[index].clone(), body)),
+            Pick::None => Err(Fault::NoRoute),
+            Pick::NeedsModel => {
+                let (model, body) = self.model(live, head, body).await?;
+                let index = route::pick_with_model(matchers(), &asked, model.as_deref()).ok_or(Fault::NoRoute)?;
+                Ok((live.routes[index].clone(), body))
+            }
+        }
+    }
+
+    /// The model that a request asks for. Its body is read for it, unless it is in no known format: that is streamed untouched, and a
+    /// route with a model does not take it.
+    async fn model(&self, live: &Live, head: &request::Parts, body: ClientBody) -> Result<(Option<Str>, ClientBody), Fault> {
+        let seen = request_head(head);
+        let json = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        let dialect = match self.dialects.recognise(&seen) {
+            Some((dialect, Recognised::Judged)) => dialect,
+            Some((dialect, Recognised::Textless)) if json => dialect,
+            _ => return Ok((None, body)),
+        };
+        let limit = live.config.limits.request_body;
+        let bytes = match Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await {
+            Ok(bytes) => bytes.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge(limit)),
+            Err(error) => return Err(Fault::Failed(client_failure(&*error))),
+        };
+        let model = dialect.read_request(&seen, &bytes).ok().and_then(|exchange| exchange.model);
+        Ok((model, ClientBody::whole(bytes)))
+    }
+
+    /// An answer of the proxy's own, in the caller's format.
+    fn refuse(&self, fault: &Fault, route: Option<&Route>, head: &request::Parts, request_id: &str) -> Response<GuardedBody> {
+        let dialect = self.dialect(route, head);
+        let response = fault.respond(dialect.map(|dialect| &**dialect), request_id);
+        let api = dialect.map(|dialect| dialect.api());
+        self.metrics.answered(route.map_or(UNROUTED, |route| &route.name), api, response.status().as_u16());
+        let failure = fault.failure();
+        tracing::info!(request_id, code = failure.code, path = head.uri.path(), "a request was refused: {}", failure.message);
+        response
+    }
+
+    fn dialect(&self, route: Option<&Route>, head: &request::Parts) -> Option<&Arc<dyn Dialect>> {
+        let named = route.and_then(|route| route.api).and_then(|api| self.dialects.named(api));
+        named.or_else(|| self.dialects.recognise(&request_head(head)).map(|(dialect, _)| dialect))
+    }
+
+    /// Reads on where a request was refused for its size.
+    async fn finish_reading(&self, status: &StatusCode, live: &Live, rest: &mut Option<Rest>) {
+        if *status == StatusCode::PAYLOAD_TOO_LARGE
+            && let Some(rest) = rest.take()
+        {
+            rest.drain(live.config.limits.request_body.saturating_mul(DRAIN.0), DRAIN.1).await;
+        }
+    }
+}
+
+impl Handler for Gateway {
+    type Body = GatewayBody<Kept>;
+
+    async fn handle(&self, request: Request<Incoming>, peer: Peer, busy: Busy) -> Response<Self::Body> {
+        let mut buffer = [0; ulid::ULID_LEN];
+        let request_id: Str = Str::from(&*ulid::Ulid::new().array_to_str(&mut buffer));
+        let (response, flight) = self.exchange(request, peer, &request_id).await;
+        response.map(|body| GatewayBody::new(body, Kept { _busy: busy, _flight: flight }))
+    }
+}
+
+/// The upstreams of a route as the guard sees them. It never errors: a failure is an answer that the guard words.
+#[derive(Clone)]
+struct Forward {
+    route: Arc<Route>,
+    origin: Arc<Origin>,
+    request_id: Str,
+}
+
+impl Service<Request<ReplayBody>> for Forward {
+    type Response = Response<UpstreamBody>;
+    type Error = Infallible;
+    type Future = BoxFuture<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReplayBody>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move { Ok(this.forward(request).await) })
+    }
+}
+
+impl Forward {
+    async fn forward(&self, request: Request<ReplayBody>) -> Response<UpstreamBody> {
+        let target = request.extensions().get::<Target>().copied().unwrap_or_default();
+        let first = target.fallback.map_or(0, |fallback| fallback + 1);
+        let mut targets = self.route.upstreams.iter().skip(first).peekable();
+        let mut next = Some(request);
+        while let (Some(upstream), Some(request)) = (targets.next(), next.take()) {
+            // A copy for the next one, where there is a next one and the body can be sent twice.
+            next = targets.peek().and_then(|_| copy(&request));
+            let error = match upstream.call(request, &self.origin, self.route.strip).await {
+                Ok(response) => return response,
+                Err(error) => error,
+            };
+            tracing::warn!(
+                request_id = &*self.request_id,
+                route = &*self.route.name,
+                upstream = &*upstream.name,
+                attempt = target.attempt,
+                %error,
+                "an upstream gave no answer"
+            );
+            if next.is_none() || !error.unsent() {
+                return failed(error.failure(&upstream.name));
+            }
+        }
+        failed(Failure {
+            status: StatusCode::BAD_GATEWAY,
+            code: "upstream_unreachable",
+            message: "the route has no such upstream".to_owned(),
+        })
+    }
+}
+
+fn copy(request: &Request<ReplayBody>) -> Option<Request<ReplayBody>> {
+    let mut copy = Request::new(request.body().try_clone()?);
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    Some(copy)
+}
+
+fn failed(failure: Failure) -> Response<UpstreamBody> {
+    let mut response = Response::new(UpstreamBody::none());
+    *response.status_mut() = failure.status;
+    response.extensions_mut().insert(failure);
+    response
+}
+
+fn request_head(head: &request::Parts) -> RequestHead<'_> {
+    RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers }
+}
+
+fn client_failure(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Failure {
+    Failure::find(error).cloned().unwrap_or(Failure {
+        status: StatusCode::BAD_REQUEST,
+        code: "request_incomplete",
+        message: "the request body ended early".to_owned(),
+    })
+}
