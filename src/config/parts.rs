@@ -8,6 +8,7 @@ use super::Part;
 use crate::detect::Detector;
 use crate::document::Problem;
 use crate::persona::Persona;
+use crate::persona::identity::IdentityDetector;
 use crate::policy::{Calibration, Policy};
 
 /// The policy of a program that comes without files.
@@ -103,7 +104,6 @@ pub fn files(config: &super::Config) -> Vec<PathBuf> {
 }
 
 /// The rule-based detectors for a persona.
-fn detectors(persona: &Arc<Persona>) -> Arc<[Box<dyn Detector>]> {
-    let _ = persona;
-    Arc::from(Vec::new())
+fn detectors(persona: &Persona) -> Arc<[Box<dyn Detector>]> {
+    Arc::new([Box::new(IdentityDetector::new(persona)) as Box<dyn Detector>])
 }

@@ -14,6 +14,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The admin port: health, metrics, dashboard; `None` where it is turned off.
     pub admin: Option<SocketAddr>,
+    /// Names, beside `localhost` and addresses, under which the admin port is reached.
+    pub admin_hosts: Vec<String>,
+    /// What the admin API wants as `authorization: Bearer`; `None`: whoever can connect may use it.
+    pub admin_token: Option<Secret>,
     /// How long streams may go on after a signal to stop.
     pub shutdown_grace: Duration,
     /// How long new connections are still taken after a signal to stop, so that load balancers can notice.
@@ -38,6 +42,8 @@ impl Default for Server {
         Server {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             admin: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            admin_hosts: Vec::new(),
+            admin_token: None,
             shutdown_grace: Duration::from_secs(30),
             drain_delay: Duration::ZERO,
             tls: None,
@@ -67,6 +73,13 @@ impl Server {
                 Some("health, metrics and the admin API are never on the data port"),
             );
         }
+        if let Some(hosts) = table.strings("admin_hosts") {
+            server.admin_hosts = hosts.into_iter().map(str::to_owned).collect();
+        }
+        if let Some(token) = table.table("admin_token") {
+            server.admin_token = cx.secret(&token);
+            token.finish();
+        }
         if let Some(grace) = table.duration("shutdown_grace") {
             server.shutdown_grace = grace;
         }
@@ -91,6 +104,8 @@ impl Server {
         serde_json::json!({
             "listen": self.listen.to_string(),
             "admin": self.admin.map_or_else(|| "none".to_owned(), |admin| admin.to_string()),
+            "admin_hosts": self.admin_hosts,
+            "admin_token": self.admin_token.as_ref().map(Secret::show),
             "shutdown_grace": show::duration(self.shutdown_grace),
             "drain_delay": show::duration(self.drain_delay),
             "tls": self.tls.as_ref().map(|tls| serde_json::json!({ "cert": show::path(&tls.cert), "key": show::path(&tls.key) })),

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::admin::Check;
+
 /// Readiness.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -16,7 +18,7 @@ impl Health {
         self.warm.store(true, Ordering::Release);
     }
 
-    /// The data port is open.
+    /// The configuration is good and the data port is open.
     pub fn set_listening(&self) {
         self.listening.store(true, Ordering::Release);
     }
@@ -32,20 +34,17 @@ impl Health {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Whether traffic is welcome.
-    ///
-    /// # Errors
-    /// Why it is not.
-    pub fn ready(&self) -> Result<(), &'static str> {
-        if self.stopping() {
-            Err("stopping")
-        } else if !self.warm.load(Ordering::Acquire) {
-            Err("the classifier is not warm yet")
-        } else if !self.listening.load(Ordering::Acquire) {
-            Err("not listening yet")
-        } else {
-            Ok(())
-        }
+    /// What must hold for traffic to be welcome. A reload that failed is no reason: the configuration before it is still in force.
+    #[must_use]
+    pub fn checks(&self, classifier: &str) -> Vec<Check> {
+        let warm = self.warm.load(Ordering::Acquire);
+        let listening = self.listening.load(Ordering::Acquire);
+        let check = |name, good: bool, yes: &str, no: &str| Check { name, good, detail: if good { yes } else { no }.to_owned() };
+        vec![
+            check("classifier", warm, classifier, "warming up"),
+            check("config", listening, "in force", "not in force yet"),
+            check("draining", !self.stopping(), "no", "stopping"),
+        ]
     }
 }
 
@@ -56,11 +55,14 @@ mod tests {
     #[test]
     fn ready_when_warm_and_listening_until_it_stops() {
         let health = Health::default();
-        assert!(health.ready().is_err());
+        let bad = |health: &Health| -> Vec<&str> {
+            health.checks("x").iter().filter(|check| !check.good).map(|check| check.name).collect()
+        };
+        assert_eq!(bad(&health), ["classifier", "config"]);
         health.set_warm();
         health.set_listening();
-        assert_eq!(health.ready(), Ok(()));
+        assert!(bad(&health).is_empty());
         health.set_stopping();
-        assert_eq!(health.ready(), Err("stopping"));
+        assert_eq!(bad(&health), ["draining"]);
     }
 }

@@ -9,6 +9,7 @@ pub mod fault;
 pub mod headers;
 pub mod health;
 pub mod live;
+mod operate;
 pub mod patience;
 pub mod program;
 pub mod reload;

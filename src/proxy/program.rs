@@ -3,30 +3,28 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tower::ServiceExt;
 
-use super::body::GatewayBody;
 use super::health::Health;
 use super::live::{Basis, Live};
-use super::patience::{Busy, Patience};
+use super::operate::administer;
+use super::patience::Patience;
 use super::reload::Reloader;
-use super::serve::{self, Handler, Peer, Phase, Server};
+use super::serve::{self, Phase, Server};
 use super::stack::Gateway;
 use super::tls::{self, TlsError};
+use crate::admin::Classifier;
 use crate::config::{ClassifierPath, Config, IncidentStore, Sources};
 use crate::document::Problem;
 use crate::guard::events::{Observe, Outcome, RetryOutcome, Subject};
 use crate::incidents::{self, Incidents};
 use crate::infer::Scored;
 use crate::policy::Calibration;
-use crate::telemetry::{ExchangeLog, Format, Metrics};
+use crate::telemetry::{ExchangeLog, Metrics};
 
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -82,20 +80,18 @@ pub struct Parts {
     pub reloader: Reloader,
     /// Scorer, wire formats, watchers.
     pub basis: Basis,
-    /// The classifier's name and version.
-    pub classifier: String,
-    /// What runs it.
-    pub runtime: String,
+    /// The classifier; `None` without one.
+    pub classifier: Option<Classifier>,
+    /// When the program started.
+    pub started: SystemTime,
 }
 
 /// A classifier that is ready, or none.
 pub struct Judge {
     /// Puts scorer and calibration into a basis.
     pub basis: Basis,
-    /// Its name and version; `none` without one.
-    pub version: String,
-    /// What runs it; `none` without one.
-    pub runtime: String,
+    /// What it is; `None` without one.
+    pub classifier: Option<Classifier>,
 }
 
 impl Program {
@@ -114,7 +110,11 @@ impl Program {
 
         let judge = judge(&config).await?;
         let mut basis = judge.basis;
-        basis.metrics.set_build(env!("CARGO_PKG_VERSION"), &judge.version, &judge.runtime);
+        let (classifier, runtime) = match &judge.classifier {
+            Some(classifier) => (format!("{} {}", classifier.name, classifier.version), classifier.runtime.clone()),
+            None => ("none".to_owned(), "none".to_owned()),
+        };
+        basis.metrics.set_build(env!("CARGO_PKG_VERSION"), &classifier, &runtime);
         if let Some(scorer) = basis.scorer.clone() {
             basis.metrics.set_queue_probe(move || scorer.queue_length());
         }
@@ -137,8 +137,8 @@ impl Program {
             incidents,
             reloader,
             basis: basis.clone(),
-            classifier: judge.version,
-            runtime: judge.runtime,
+            classifier: judge.classifier,
+            started: SystemTime::now(),
         };
         let (phase, receiver) = watch::channel(Phase::Serving);
         let (admin_phase, admin_receiver) = watch::channel(Phase::Serving);
@@ -184,50 +184,6 @@ impl Program {
     }
 }
 
-fn administer(
-    listener: tokio::net::TcpListener,
-    patience: Patience,
-    parts: &Parts,
-    phase: watch::Receiver<Phase>,
-) -> JoinHandle<()> {
-    let server = Server { listener, tls: None, patience, handler: Routed(admin_router(parts)) };
-    tokio::spawn(server.run(phase))
-}
-
-/// An axum router behind the proxy's own server, which has its limits and its way of stopping.
-#[derive(Clone)]
-struct Routed(axum::Router);
-
-impl Handler for Routed {
-    type Body = GatewayBody<Busy, axum::body::Body>;
-
-    async fn handle(&self, request: Request<Incoming>, _: Peer, busy: Busy) -> Response<Self::Body> {
-        let response = match self.0.clone().oneshot(request.map(axum::body::Body::new)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        response.map(|body| GatewayBody::new(body, busy))
-    }
-}
-
-/// Health and metrics.
-fn admin_router(parts: &Parts) -> axum::Router {
-    use axum::routing::get;
-    let (health, metrics) = (parts.health.clone(), parts.metrics.clone());
-    let ready = move || async move {
-        match health.ready() {
-            Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
-            Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
-        }
-    };
-    let page = move |headers: http::HeaderMap| async move {
-        let accept = headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok());
-        let format = Format::negotiate(accept);
-        ([(http::header::CONTENT_TYPE, format.content_type())], format.render(&metrics.gather()))
-    };
-    axum::Router::new().route("/livez", get(|| async { "alive\n" })).route("/readyz", get(ready)).route("/metrics", get(page))
-}
-
 /// Loads the classifier, on a thread of its own: it computes.
 ///
 /// # Errors
@@ -250,7 +206,7 @@ pub async fn judge(config: &Config) -> Result<Judge, Vec<Problem>> {
 /// As [`judge`].
 pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem>> {
     match &classifier.path {
-        ClassifierPath::None => Ok(Judge { basis: Basis::default(), version: "none".to_owned(), runtime: "none".to_owned() }),
+        ClassifierPath::None => Ok(Judge { basis: Basis::default(), classifier: None }),
         #[cfg(feature = "onnx")]
         ClassifierPath::Folder(folder) => {
             use crate::config::Runtime;
@@ -271,7 +227,8 @@ pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem
                 scorer: Some(loaded.scorer),
                 ..Basis::default()
             };
-            Ok(Judge { basis, version: loaded.version, runtime: loaded.runtime })
+            let (name, version) = (loaded.manifest.name.to_string(), loaded.manifest.version.to_string());
+            Ok(Judge { basis, classifier: Some(Classifier { name, version, runtime: loaded.runtime }) })
         }
         #[cfg(not(feature = "onnx"))]
         ClassifierPath::Folder(folder) => Err(vec![Problem::of_file(
