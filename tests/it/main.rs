@@ -1,10 +1,14 @@
 //! All integration tests: one binary, so that it links once; one module a subject.
 
 mod admin;
+mod command_line;
 mod failures;
 mod forwarding;
 mod layer;
 mod metrics;
+mod protocols;
+mod reloading;
+mod stopping;
 mod streaming;
 mod support;
 mod traffic;

@@ -121,7 +121,7 @@ impl Client {
         let mut bytes = format!("{method} {target} HTTP/1.1\r\n").into_bytes();
         let has = |name: &str| headers.iter().any(|line| line.to_ascii_lowercase().starts_with(name));
         if !has("host:") {
-            bytes.extend_from_slice(b"host: gateway.test\r\n");
+            bytes.extend_from_slice(b"host: localhost\r\n");
         }
         for line in headers {
             bytes.extend_from_slice(line.as_bytes());

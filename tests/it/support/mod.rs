@@ -7,6 +7,7 @@ pub mod client;
 pub mod gateway;
 pub mod guarded;
 pub mod upstream;
+pub mod web;
 
 use std::time::Duration;
 

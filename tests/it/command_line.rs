@@ -1,0 +1,118 @@
+//! The program's commands as a user meets them: what they print and how they end.
+
+use crate::support::gateway::{Said, command, run};
+use crate::support::{Client, Folder, Process, Script, Upstream};
+
+/// What was said, with the folder's own name left out.
+fn told(folder: &Folder, said: &Said) -> String {
+    let shown = format!("status {}\n--- out\n{}--- err\n{}", said.status.code().unwrap(), said.out, said.err);
+    shown.replace(&format!("{}/", folder.root().display()), "")
+}
+
+#[test]
+fn check_tells_every_mistake_in_every_file() {
+    let folder = Folder::before(
+        "http://127.0.0.1:1",
+        "[[route]]\npath = \"/a\"\npolicy = \"a.toml\"\npersona = \"p.toml\"\n[[route]]\npolicy = \"b.toml\"\n",
+    );
+    folder
+        .write("a.toml", "mode = \"enfroce\"\n[[rule]]\nname = \"x\"\naction = \"block\"\npatterns = ['(']\n")
+        .write("b.toml", "strem = \"hold\"\n[[rule]]\nname = \"hate\"\nlabels = [\"hate\"]\nat_least = 0.9\naction = \"block\"\n")
+        .write("p.toml", "[identity]\nnever = 3\n");
+    insta::assert_snapshot!(told(&folder, &run(folder.root(), &["check"])));
+}
+
+#[test]
+fn check_says_what_is_good() {
+    let folder = Folder::before("http://127.0.0.1:1", "");
+    folder.write("policy.toml", "");
+    insta::assert_snapshot!(told(&folder, &run(folder.root(), &["check", "--config", "steadfast.toml"])), @r"
+    status 0
+    --- out
+    steadfast.toml: good; 1 upstream, 1 route, no classifier
+    --- err
+    ");
+}
+
+#[test]
+fn what_cannot_run_ends_with_2_and_says_what_to_do() {
+    let folder = Folder::new(
+        "[[upstream]]\nname = \"a\"\nurl = \"http://h\"\n[classifier]\npath = \"none\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
+    );
+    let empty = Folder::new("");
+    std::fs::remove_file(empty.path("steadfast.toml")).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let cases: [(&Folder, &[&str], &str); 5] = [
+        (&empty, &["serve", "--classifier", "none"], "--upstream URL"),
+        (&empty, &["serve", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (&folder, &["serve", "--listen", &addr, "--policy", "/dev/null"], "(server.listen)"),
+        (&folder, &["serve", "--listn", "x"], "--listen"),
+        (&folder, &["serve", "--upstream", "ftp://x"], "--upstream: upstream[0].url: must begin with http:// or https://"),
+    ];
+    for (folder, args, wanted) in cases {
+        let said = run(folder.root(), args);
+        assert_eq!(said.status.code(), Some(2), "{args:?}: {}", said.err);
+        assert!(said.err.contains(wanted), "{args:?}: {}", said.err);
+        assert!(said.out.is_empty());
+    }
+}
+
+#[test]
+fn without_a_classifier_anywhere_it_says_how_to_go_on() {
+    let folder = Folder::new("");
+    std::fs::remove_file(folder.path("steadfast.toml")).unwrap();
+    let said = run(folder.root(), &["check", "--upstream", "http://127.0.0.1:1"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.err.starts_with("no classifier was found; looked in classifiers/collapse, "), "{}", said.err);
+    assert!(said.err.contains("--classifier none"), "{}", said.err);
+}
+
+#[tokio::test]
+async fn a_url_is_enough_to_serve() {
+    let upstream = Upstream::always(Script::json(200, "{\"object\":\"list\",\"data\":[]}")).await;
+    let folder = Folder::new("");
+    std::fs::remove_file(folder.path("steadfast.toml")).unwrap();
+    folder.write("policy.toml", "");
+    let url = upstream.url();
+    let args = [
+        "--upstream",
+        &url,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+        "--classifier",
+        "none",
+        "--policy",
+        "policy.toml",
+    ];
+    let process = Process::serve(folder.root(), &args);
+    let answer = Client::get(process.addr, "/v1/models").await;
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "{\"object\":\"list\",\"data\":[]}"));
+    let config = Client::get(process.admin, "/api/config").await.json();
+    assert_eq!(config["upstream"][0]["url"], format!("{url}/"));
+    assert_eq!(config["route"][0]["path"], "/");
+}
+
+#[test]
+fn secrets_from_the_environment_are_in_no_output() {
+    let folder = Folder::new(
+        "[server]\nlisten = \"127.0.0.1:0\"\nclient_keys = { env = \"KEYS\" }\n[classifier]\npath = \"none\"\n[[upstream]]\nname = \"a\"\n\
+         url = \"http://h\"\ncredential = { header = \"authorization\", env = \"KEY\" }\n[[route]]\npolicy = \"policy.toml\"\n",
+    );
+    folder.write("policy.toml", "x = 1\n");
+    let output = command(folder.root(), &["check"]).env("KEYS", "hunter2").env("KEY", "hunter3\nx").output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains("credential: holds characters that no header can") && !text.contains("hunter"), "{text}");
+}
+
+#[test]
+fn completions_are_printed() {
+    let folder = Folder::new("");
+    let said = run(folder.root(), &["completions", "bash"]);
+    assert!(said.status.success() && said.out.contains("_steadfast"));
+    let said = run(folder.root(), &["--help"]);
+    assert!(said.status.success() && said.out.contains("serve") && said.err.is_empty());
+}

@@ -1,0 +1,153 @@
+//! Reloading: by file, by link, by signal, on request; atomic for each exchange, and a bad file changes nothing.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::support::{Client, Folder, Gateway, Process, Script, Upstream, eventually};
+
+const CHAT: &str = "/v1/chat/completions";
+const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+
+/// Blocks answers that hold the word.
+fn policy(word: &str) -> String {
+    format!("[[rule]]\nname = \"no {word}\"\npatterns = ['{word}']\naction = \"block\"\n[block]\nstatus = 403\n")
+}
+
+async fn upstream() -> Upstream {
+    let body = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"apples and pears"},"finish_reason":"stop"}]}"#;
+    Upstream::always(Script::json(200, body)).await
+}
+
+async fn rule(gateway: std::net::SocketAddr) -> Option<String> {
+    Client::post(gateway, CHAT, ASK).await.header("x-steadfast-rule")
+}
+
+/// Waits until answers are blocked by this rule.
+async fn becomes(gateway: std::net::SocketAddr, wanted: &str) {
+    for _ in 0..200 {
+        if rule(gateway).await.as_deref() == Some(wanted) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the rule {wanted:?} never came into force");
+}
+
+#[tokio::test]
+async fn a_changed_policy_comes_into_force_and_a_bad_one_does_not() {
+    let upstream = upstream().await;
+    let gateway = Gateway::with_policy(&upstream.url(), &policy("apples")).await;
+    assert_eq!(rule(gateway.addr).await.as_deref(), Some("no apples"));
+    let connections = upstream.connections();
+    gateway.folder.write("policy.toml", &policy("pears"));
+    becomes(gateway.addr, "no pears").await;
+    assert_eq!(gateway.metric("steadfast_policy_reloads_total", &["\"success\""]), 1.0);
+    assert_eq!(upstream.connections(), connections, "connections to an upstream that has not changed are kept");
+
+    gateway.folder.write("policy.toml", "[[rule]]\nname = \"x\"\n");
+    eventually("the bad one is counted", || gateway.metric("steadfast_policy_reloads_total", &["\"failure\""]) >= 1.0).await;
+    assert_eq!(rule(gateway.addr).await.as_deref(), Some("no pears"));
+    assert_eq!(Client::get(gateway.admin, "/readyz").await.status(), 200);
+
+    // An editor writes another file and renames it.
+    gateway.folder.write("policy.toml.tmp", &policy("apples"));
+    std::fs::rename(gateway.folder.path("policy.toml.tmp"), gateway.folder.path("policy.toml")).unwrap();
+    becomes(gateway.addr, "no apples").await;
+}
+
+#[tokio::test]
+async fn a_config_map_that_swaps_its_link_is_noticed() {
+    let upstream = upstream().await;
+    let folder = Folder::new(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[classifier]\npath = \"none\"\n[incidents]\nstore = \"none\"\n\
+         [[upstream]]\nname = \"main\"\nurl = \"{}\"\n[[route]]\npolicy = \"mount/policy.toml\"\n",
+        upstream.url()
+    ));
+    folder.write("mount/..2026_01/policy.toml", &policy("apples"));
+    symlink("..2026_01", folder.path("mount/..data")).unwrap();
+    symlink("..data/policy.toml", folder.path("mount/policy.toml")).unwrap();
+    let gateway = Gateway::start(folder).await;
+    assert_eq!(rule(gateway.addr).await.as_deref(), Some("no apples"));
+    for (version, word) in [("..2026_02", "pears"), ("..2026_03", "and")] {
+        swap(&gateway.folder.path("mount"), version, &policy(word));
+        becomes(gateway.addr, &format!("no {word}")).await;
+    }
+}
+
+/// What the kubelet does: writes a new folder, points a new link at it, and renames that over the old one.
+fn swap(mount: &Path, version: &str, text: &str) {
+    std::fs::create_dir(mount.join(version)).unwrap();
+    std::fs::write(mount.join(version).join("policy.toml"), text).unwrap();
+    symlink(version, mount.join("..data_tmp")).unwrap();
+    let old = std::fs::read_link(mount.join("..data")).unwrap();
+    std::fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    std::fs::remove_dir_all(mount.join(old)).unwrap();
+}
+
+#[tokio::test]
+async fn an_exchange_keeps_the_policy_it_began_with() {
+    let gate = Arc::new(Notify::new());
+    let body = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"apples"},"finish_reason":"stop"}]}"#;
+    let upstream = Upstream::always(
+        Script::new()
+            .gate(&gate)
+            .head(200, &["content-type: application/json", &format!("content-length: {}", body.len())])
+            .send(body),
+    )
+    .await;
+    let gateway = Gateway::with_policy(&upstream.url(), &policy("apples")).await;
+    let mut client = Client::connect(gateway.addr).await;
+    client.send("POST", CHAT, &["content-type: application/json"], ASK.as_bytes()).await;
+    eventually("it is upstream", || upstream.seen().len() == 1).await;
+    gateway.folder.write("policy.toml", "");
+    gateway.parts().reloader.reload().await.unwrap();
+    gate.notify_one();
+    assert_eq!(client.answer().await.header("x-steadfast-rule").as_deref(), Some("no apples"));
+    gate.notify_one();
+    assert_eq!(Client::post(gateway.addr, CHAT, ASK).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_admin_api_reloads_and_tells_every_mistake() {
+    let upstream = upstream().await;
+    let gateway = Gateway::with_policy(&upstream.url(), &policy("apples")).await;
+    // The file does not change, so only the order can have done it.
+    let answer = Client::post(gateway.admin, "/api/reload", "{}").await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    gateway.folder.write("policy.toml", "mode = \"enfroce\"\n[[rule]]\n");
+    let answer = Client::post(gateway.admin, "/api/reload", "{}").await;
+    assert_eq!(answer.status(), 422);
+    let text = answer.text();
+    assert!(text.contains("policy.toml:1:8") && text.contains("enforce") && text.contains("rule[0]"), "{text}");
+    assert_eq!(rule(gateway.addr).await.as_deref(), Some("no apples"));
+}
+
+#[tokio::test]
+async fn routes_and_keys_reload_and_ports_do_not() {
+    let (upstream, other) = (upstream().await, Upstream::always(Script::json(200, "{}")).await);
+    let gateway = Gateway::before(&upstream.url(), "").await;
+    assert_eq!(Client::get(gateway.addr, "/x/y").await.status(), 200);
+    gateway.folder.write("steadfast.toml", &crate::support::gateway::config(&other.url(), "[limits]\nheader_read = \"1s\"\n"));
+    let reloaded = gateway.parts().reloader.reload().await.unwrap();
+    assert_eq!(reloaded.restart_needed, ["limits.header_read"]);
+    assert_eq!(Client::get(gateway.addr, "/x/y").await.status(), 200);
+    assert_eq!((upstream.seen().len(), other.seen().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn sighup_reloads() {
+    let upstream = upstream().await;
+    let folder = Folder::before(&upstream.url(), "");
+    folder.write("policy.toml", &policy("apples"));
+    let process = Process::serve(folder.root(), &[]);
+    assert_eq!(rule(process.addr).await.as_deref(), Some("no apples"));
+    process.signal("HUP");
+    eventually("it says so", || process.log().contains("the configuration was reloaded")).await;
+    folder.write("policy.toml", &policy("pears"));
+    process.signal("HUP");
+    becomes(process.addr, "no pears").await;
+}
