@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use steadfast::infer::cache::Cached;
+use steadfast::infer::cascade::Ngrams;
 use steadfast::infer::load::{Blueprint, Options};
+use steadfast::infer::manifest::{FirstStage, HashedFile};
 use steadfast::infer::pool::Pool;
 use steadfast::infer::{Context, Job};
 
@@ -86,5 +88,18 @@ fn pool(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, tokenising, scoring, pool);
+fn first_stage(criterion: &mut Criterion) {
+    let table = HashedFile { file: String::new(), sha256: String::new() };
+    let stage =
+        FirstStage { table, buckets: 1 << 18, shortest: 2, longest: 5, block: 80, scale: 0.01, bias: -2.0, clean_below: 0.02 };
+    let weights: Vec<u8> = (0..1_u32 << 18).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let ngrams = Ngrams::new(&stage, &weights).expect("the table has its size");
+    for sentences in [1, 5] {
+        let text = SENTENCE.repeat(sentences);
+        criterion
+            .bench_function(&format!("first stage/{} characters", text.len()), |bencher| bencher.iter(|| ngrams.logit(&text)));
+    }
+}
+
+criterion_group!(benches, tokenising, scoring, pool, first_stage);
 criterion_main!(benches);

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::document::Problem;
 use crate::infer::cache::Cached;
+use crate::infer::cascade::{Cascade, Ngrams, TableError};
 use crate::infer::classifier::OnnxClassifier;
 use crate::infer::encode::{EncodeError, Tokens};
 use crate::infer::manifest::{FILE, HashedFile, Manifest, Thresholds};
@@ -103,6 +104,14 @@ pub enum LoadError {
         /// What is wrong.
         error: ModelError,
     },
+    /// The first stage's table is unusable.
+    #[error("{}: {error}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        error: TableError,
+    },
     /// The model does not give the answers that the manifest promises.
     #[error("{}: {error}", manifest.display())]
     Golden {
@@ -166,8 +175,14 @@ pub fn load(directory: &Path, options: &Options) -> Result<Loaded, LoadError> {
     blueprint.forget();
     let deviation = *blueprint.deviation.lock().unwrap_or_else(PoisonError::into_inner);
     let manifest = blueprint.manifest.clone();
+    let second = Cached::wrap(Arc::new(pool), options.cache);
+    // Before the cache, too: a first look costs about as much as a look into the cache, and takes no place there.
+    let scorer = match blueprint.first.clone() {
+        Some(first) => Arc::new(Cascade::new(first, second)),
+        None => second,
+    };
     Ok(Loaded {
-        scorer: Cached::wrap(Arc::new(pool), options.cache),
+        scorer,
         thresholds: manifest.thresholds(),
         version: format!("{} {}", manifest.name, manifest.version),
         runtime: blueprint.engine.name().to_owned(),
@@ -184,6 +199,7 @@ pub struct Blueprint {
     manifest: Manifest,
     engine: Engine,
     tokens: Tokens,
+    first: Option<Ngrams>,
     workers: usize,
     /// The model's bytes while the threads start: a session keeps its own copy, so they are not held for longer.
     onnx: Mutex<Option<Arc<[u8]>>>,
@@ -201,13 +217,23 @@ impl Blueprint {
         let onnx = checked(directory, &manifest.model, "model")?;
         let path = directory.join(&manifest.tokenizer.file);
         let tokens = Tokens::from_json(&tokenizer).map_err(|error| LoadError::Tokenizer { path, error })?;
+        let first = first_stage(directory, &manifest)?;
         let engine = Engine::start(options.runtime, &Surroundings::of_process())?;
         let workers = match options.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
         let onnx = Mutex::new(Some(onnx.into()));
-        Ok(Blueprint { directory: directory.to_owned(), manifest, engine, tokens, workers, onnx, deviation: Mutex::new(0.0) })
+        Ok(Blueprint {
+            directory: directory.to_owned(),
+            manifest,
+            engine,
+            tokens,
+            first,
+            workers,
+            onnx,
+            deviation: Mutex::new(0.0),
+        })
     }
 
     /// The manifest.
@@ -257,6 +283,15 @@ impl Blueprint {
     }
 }
 
+fn first_stage(directory: &Path, manifest: &Manifest) -> Result<Option<Ngrams>, LoadError> {
+    let Some(stage) = &manifest.first_stage else { return Ok(None) };
+    let table = checked(directory, &stage.table, "first_stage")?;
+    let path = directory.join(&stage.table.file);
+    let first = Ngrams::new(stage, &table).map_err(|error| LoadError::Table { path, error })?;
+    warmup::prove_first(&first, manifest).map_err(|error| LoadError::Golden { manifest: directory.join(FILE), error })?;
+    Ok(Some(first))
+}
+
 /// A file of the classifier, if it is the one that the manifest describes.
 fn checked(directory: &Path, expected: &HashedFile, key: &'static str) -> Result<Vec<u8>, LoadError> {
     let path = directory.join(&expected.file);
@@ -272,7 +307,7 @@ fn checked(directory: &Path, expected: &HashedFile, key: &'static str) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::{Context, Job, ScoreError};
+    use crate::infer::{Context, Job, ScoreError, Stage};
     use crate::score::{Label, Scores};
     use std::time::Duration;
 
@@ -349,6 +384,56 @@ mod tests {
         for scores in again {
             assert_eq!(scores.await.unwrap(), first);
         }
+    }
+
+    /// The fixture with its first stage, whose table is as given.
+    fn with_first_stage(table: &[u8]) -> tempfile::TempDir {
+        let section = std::fs::read_to_string(fixture().join("first_stage.toml")).unwrap();
+        let own = Sha256::digest(std::fs::read(fixture().join("first_stage.bin")).unwrap());
+        let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert!(section.contains(&hex(&own)));
+        let section = section.replace(&hex(&own), &hex(&Sha256::digest(table)));
+        let copy = changed("manifest.toml", "[model]", &format!("{section}\n[model]"));
+        std::fs::write(copy.path().join("first_stage.bin"), table).unwrap();
+        copy
+    }
+
+    #[tokio::test]
+    async fn the_first_stage_passes_what_is_clean_and_nothing_else() {
+        let table = std::fs::read(fixture().join("first_stage.bin")).unwrap();
+        let copy = with_first_stage(&table);
+        let loaded = load(copy.path(), &Options { workers: 1, ..Options::default() }).unwrap();
+        let job = |text: &str| Job { context: Arc::default(), text: text.into(), stream: 1, deadline: Duration::from_secs(20) };
+        let clean = loaded.scorer.score(job("hello, the weather is what it is")).await.unwrap();
+        assert_eq!((clean.stage, clean.scores), (Stage::First, Scores::ZERO));
+        let bad = loaded.scorer.score(job("hello, you are WORTHLESS")).await.unwrap();
+        assert_eq!(bad.stage, Stage::Second);
+        assert!(bad.scores.get(Label::Hostility).get() > 0.9);
+        let again = loaded.scorer.score(job("hello, you are WORTHLESS")).await.unwrap();
+        assert!(again.cached && again.stage == Stage::Second);
+    }
+
+    #[test]
+    fn the_first_stage_is_the_same_as_elsewhere() {
+        let table = std::fs::read(fixture().join("first_stage.bin")).unwrap();
+        let copy = with_first_stage(&table);
+        let stage = read_manifest(copy.path()).unwrap().first_stage.unwrap();
+        let ngrams = Ngrams::new(&stage, &table).unwrap();
+        let expected = std::fs::read_to_string(fixture().join("first_stage.json")).unwrap();
+        let expected: Vec<(String, f32)> = serde_json::from_str(&expected).unwrap();
+        assert!(expected.len() >= 8);
+        for (text, logit) in expected {
+            let found = ngrams.logit(&text);
+            assert!((found - logit).abs() < 1e-4, "{text:?}: {found} and {logit}");
+        }
+    }
+
+    #[test]
+    fn a_first_stage_that_misses_a_golden_text_is_refused() {
+        let message = refused(with_first_stage(&[0; 4096]).path());
+        assert!(message.starts_with("DIR/manifest.toml: golden[1]: the first stage takes it for clean"), "{message}");
+        let message = refused(with_first_stage(&[0; 99]).path());
+        assert_eq!(message, "DIR/first_stage.bin: has 99 bytes, and the manifest says 4096 buckets");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! names `ort`.
 
 pub mod cache;
+pub mod cascade;
 #[cfg(feature = "onnx")]
 pub mod catalog;
 #[cfg(feature = "onnx")]

@@ -1,7 +1,8 @@
 //! Golden texts: before a classifier is used it must give the answers that its manifest promises. Catches a wrong tokenizer, a wrong
 //! layout, a runtime that computes something else, and it warms the model up. Knows no files.
 
-use crate::infer::manifest::{Golden, Output};
+use crate::infer::cascade::Ngrams;
+use crate::infer::manifest::{Golden, Manifest, Output};
 use crate::infer::{Classifier, Context, ScoreError};
 use crate::score::Label;
 
@@ -24,6 +25,18 @@ pub enum GoldenError {
         label: Label,
         /// What the classifier gave.
         found: f32,
+        /// What the manifest says.
+        expected: f32,
+    },
+    /// The first stage lets a text through that must be caught.
+    #[error(
+        "golden[{index}]: the first stage takes it for clean, and its {label} is {expected:.3}: the table does not belong to the model"
+    )]
+    Missed {
+        /// The place of the golden text in the manifest.
+        index: usize,
+        /// A label over its threshold.
+        label: Label,
         /// What the manifest says.
         expected: f32,
     },
@@ -62,6 +75,25 @@ pub fn prove(
         }
     }
     Ok(largest)
+}
+
+/// Checks that the first stage takes no golden text for clean that is over a calibrated threshold.
+///
+/// # Errors
+/// The first such text.
+pub fn prove_first(first: &Ngrams, manifest: &Manifest) -> Result<(), GoldenError> {
+    let thresholds = manifest.thresholds();
+    for (index, golden) in manifest.golden.iter().enumerate() {
+        let over = manifest.outputs.iter().zip(&golden.probabilities).find(|(output, probability)| {
+            thresholds.calibrated(output.label).is_some_and(|threshold| **probability >= threshold)
+        });
+        if let Some((output, &expected)) = over
+            && first.clean(&golden.text)
+        {
+            return Err(GoldenError::Missed { index, label: output.label, expected });
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
