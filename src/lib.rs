@@ -11,6 +11,8 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod decode;
+#[cfg(feature = "server")]
+pub mod demo;
 pub mod detect;
 pub mod dialect;
 pub mod document;

@@ -3,6 +3,7 @@
 
 mod check;
 mod completions;
+mod demo;
 mod serve;
 
 use std::path::PathBuf;
@@ -30,6 +31,8 @@ struct Cli {
 enum Command {
     /// Runs the gateway.
     Serve(serve::Serve),
+    /// Shows the gateway before a scripted model that collapses on cue, and what was caught.
+    Demo(demo::Demo),
     /// Reads configuration, policies, personas and classifier, and reports every mistake with its place.
     Check(check::Check),
     /// Prints a completion script for a shell.
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
     };
     let result = match cli.command {
         Command::Serve(serve) => serve.run(),
+        Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),
         Command::Completions(completions) => completions.run(),
     };

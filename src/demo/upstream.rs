@@ -116,7 +116,10 @@ fn events(wire: Wire, said: &str) -> Vec<String> {
         Wire::Chat => {
             let chunk = |delta: Value, finish: Value| {
                 let choices = json!([{"index": 0, "delta": delta, "finish_reason": finish}]);
-                format!("data: {}\n\n", json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 1_764_000_000, "model": "demo", "choices": choices}))
+                format!(
+                    "data: {}\n\n",
+                    json!({"id": "chatcmpl-demo", "object": "chat.completion.chunk", "created": 1_764_000_000, "model": "demo", "choices": choices})
+                )
             };
             events.push(chunk(json!({"role": "assistant", "content": ""}), Value::Null));
             events.extend(words.iter().map(|word| chunk(json!({"content": word}), Value::Null)));
@@ -127,13 +130,22 @@ fn events(wire: Wire, said: &str) -> Vec<String> {
             let message = json!({"id": "msg_demo", "type": "message", "role": "assistant", "model": "demo", "content": [], "stop_reason": null,
                 "stop_sequence": null, "usage": {"input_tokens": 20, "output_tokens": 1}});
             events.push(named("message_start", json!({"type": "message_start", "message": message})));
-            events.push(named("content_block_start", json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})));
+            events.push(named(
+                "content_block_start",
+                json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+            ));
             events.extend(words.iter().map(|word| {
-                named("content_block_delta", json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}))
+                named(
+                    "content_block_delta",
+                    json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": word}}),
+                )
             }));
             events.push(named("content_block_stop", json!({"type": "content_block_stop", "index": 0})));
             let delta = json!({"stop_reason": "end_turn", "stop_sequence": null});
-            events.push(named("message_delta", json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": words.len()}})));
+            events.push(named(
+                "message_delta",
+                json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": words.len()}}),
+            ));
             events.push(named("message_stop", json!({"type": "message_stop"})));
         }
         Wire::Responses => {
@@ -149,13 +161,28 @@ fn events(wire: Wire, said: &str) -> Vec<String> {
             let item = |status: &str, content: Value| json!({"id": "msg_demo", "type": "message", "role": "assistant", "status": status, "content": content});
             events.push(next("response.created", response("in_progress", json!([]))));
             events.push(next("response.output_item.added", json!({"output_index": 0, "item": item("in_progress", json!([]))})));
-            events.push(next("response.content_part.added", json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "part": part("")})));
+            events.push(next(
+                "response.content_part.added",
+                json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "part": part("")}),
+            ));
             for word in &words {
-                events.push(next("response.output_text.delta", json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "delta": word})));
+                events.push(next(
+                    "response.output_text.delta",
+                    json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "delta": word}),
+                ));
             }
-            events.push(next("response.output_text.done", json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "text": said})));
-            events.push(next("response.content_part.done", json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "part": part(said)})));
-            events.push(next("response.output_item.done", json!({"output_index": 0, "item": item("completed", json!([part(said)]))})));
+            events.push(next(
+                "response.output_text.done",
+                json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "text": said}),
+            ));
+            events.push(next(
+                "response.content_part.done",
+                json!({"item_id": "msg_demo", "output_index": 0, "content_index": 0, "part": part(said)}),
+            ));
+            events.push(next(
+                "response.output_item.done",
+                json!({"output_index": 0, "item": item("completed", json!([part(said)]))}),
+            ));
             events.push(next("response.completed", response("completed", json!([item("completed", json!([part(said)]))]))));
         }
     }

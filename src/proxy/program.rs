@@ -100,6 +100,14 @@ impl Program {
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(sources: Sources) -> Result<Self, StartError> {
+        Self::start_watched(sources, None).await
+    }
+
+    /// Starts everything, with one more watcher.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start_watched(sources: Sources, watcher: Option<Arc<dyn Observe>>) -> Result<Self, StartError> {
         let config = sources.load()?;
         let health = Arc::new(Health::default());
         // Ports first: a port that is taken should not cost the time to load a model.
@@ -121,6 +129,7 @@ impl Program {
         let incidents = open_incidents(&config, &basis.metrics)?;
         let mut watchers: Vec<Arc<dyn Observe>> = vec![basis.metrics.clone(), Arc::new(ExchangeLog)];
         watchers.extend(incidents.clone().map(|incidents| Arc::new(incidents) as Arc<dyn Observe>));
+        watchers.extend(watcher);
         basis.observe = Arc::new(Watchers(watchers));
 
         let (grace, drain_delay) = (config.server.shutdown_grace, config.server.drain_delay);
