@@ -215,3 +215,78 @@ fn completion(id: &str, model: Option<&str>, text: &str, ends: bool) -> String {
 fn push(events: &mut String, data: &str) {
     sse::write(events, Some("completion"), data);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Progress;
+    use crate::dialect::fixtures::{self, post};
+
+    fn exchange(body: &str) -> Exchange {
+        post("/v1/complete", |head| AnthropicComplete.read_request(head, body.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn fixtures_are_read_as_a_client_would() {
+        for name in ["complete.sse", "complete.json"] {
+            insta::assert_snapshot!(name, fixtures::read(&AnthropicComplete, &format!("anthropic-messages/{name}")));
+        }
+    }
+
+    #[test]
+    fn turns_are_found_in_the_prompt() {
+        let exchange = exchange(
+            r#"{"prompt":"Be brief.\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: Where?\n\nAssistant:","model":"claude-2.1","stream":true}"#,
+        );
+        assert_eq!(exchange.system.as_deref(), Some("Be brief."));
+        assert_eq!(exchange.user.as_deref(), Some("Where?"));
+        assert_eq!(exchange.history.iter().map(|turn| turn.assistant).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!(exchange.history[1].digest, xxh3_64(b"Hello"));
+        assert!(exchange.stream);
+        assert_eq!(turns("no turns"), ("", vec![(false, "no turns")]));
+        assert_eq!(turns("  "), ("", vec![]));
+    }
+
+    #[test]
+    fn a_reminder_precedes_the_first_turn() {
+        let amended = |body: &str| {
+            let amendment = Amendment { reminder: Some("R"), temperature: Some(1.5), model: Some("m") };
+            AnthropicComplete.amend(body.as_bytes(), &amendment).map(|body| String::from_utf8(body).unwrap())
+        };
+        assert_eq!(
+            amended(r#"{"prompt":"\n\nHuman: Hi\n\nAssistant:","model":"x"}"#).unwrap(),
+            r#"{"temperature":1,"prompt":"R\n\nHuman: Hi\n\nAssistant:","model":"m"}"#
+        );
+        assert!(amended(r#"{"prompt":"S\n\nHuman: Hi"}"#).unwrap().contains(r#""S\n\nR\n\nHuman: Hi""#));
+        assert_eq!(amended("{}"), Err(DialectError::Malformed(REQUEST)));
+    }
+
+    #[test]
+    fn our_own_words_are_read_back() {
+        let exchange = Exchange { model: Some("claude-2.1".into()), ..Exchange::unknown(Api::AnthropicMessages) };
+        let facts = Facts::default();
+        let refusal =
+            |stream| Refusal { exchange: &exchange, facts: &facts, stream, message: "No.", request_id: "01JTEST", now: 1 };
+        let whole = AnthropicComplete.refusal(&refusal(false));
+        let mut reading = Reading::default();
+        AnthropicComplete.read_reply(&whole.body, &mut Facts::default(), &mut reading).unwrap();
+        assert_eq!(reading.deltas[0].text, "No.");
+        let streamed = AnthropicComplete.refusal(&refusal(true)).body;
+        let (facts, progress) = fixtures::released(&AnthropicComplete, &fixtures::events(crate::frame::Framing::Sse, streamed));
+        assert_eq!((progress.texts[0].text.as_str(), progress.terminal), ("No.", true));
+        assert_eq!(progress.candidates[&0].as_deref(), Some("refusal"));
+        assert_eq!(facts.id.as_deref(), Some("compl_01jtest"));
+        let cut = Cut { exchange: &exchange, facts: &facts, progress: &Progress::default(), rule: Some("r"), now: 1 };
+        let end = fixtures::events(crate::frame::Framing::Sse, AnthropicComplete.epilogue(&cut));
+        assert!(fixtures::released(&AnthropicComplete, &end[..1]).1.terminal);
+        assert!(end[1].raw.starts_with(b": steadfast verdict=block"));
+    }
+
+    #[test]
+    fn text_of_a_wrong_type_never_passes_in_silence() {
+        for body in [r#"{"completion":["x"]}"#, r#"{"completion":"a","completion":"b"}"#, "{}", "[]", "x"] {
+            let read = AnthropicComplete.read_reply(body.as_bytes(), &mut Facts::default(), &mut Reading::default());
+            assert_eq!(read, Err(DialectError::Malformed(ANSWER)), "{body}");
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use super::{Dialect, Extent, Facts, Mark, Reading, RequestHead};
+use super::{Dialect, Extent, Facts, Mark, Progress, Reading, Released, RequestHead};
 use crate::frame::{Event, Framer, Framing};
 
 /// The bytes of a fixture.
@@ -59,6 +59,30 @@ fn write(out: &mut String, reading: &Reading<'_>) {
             mark => writeln!(out, "  {mark:?}").unwrap(),
         }
     }
+}
+
+/// What has been released of a stream once these events have left: its texts as a client puts them together.
+pub(crate) fn released(dialect: &dyn Dialect, events: &[Event]) -> (Facts, Progress) {
+    let (mut facts, mut progress) = (Facts::default(), Progress::default());
+    for event in events {
+        let mut reading = Reading::default();
+        dialect.read_event(event, &mut facts, &mut reading).unwrap();
+        for delta in reading.deltas {
+            let place = (delta.candidate, delta.channel, delta.part);
+            let at = progress.texts.iter().position(|text| (text.candidate, text.channel, text.part) == place);
+            let at = at.unwrap_or_else(|| {
+                let text = String::new();
+                progress.texts.push(Released { candidate: delta.candidate, channel: delta.channel, part: delta.part, text });
+                progress.texts.len() - 1
+            });
+            if delta.extent == Extent::Whole {
+                progress.texts[at].text.clear();
+            }
+            progress.texts[at].text.push_str(&delta.text);
+        }
+        reading.marks.iter().for_each(|mark| progress.apply(mark));
+    }
+    (facts, progress)
 }
 
 /// The head of a request.

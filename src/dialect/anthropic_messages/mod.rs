@@ -6,6 +6,9 @@ mod read;
 mod request;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::Method;
 
@@ -29,14 +32,12 @@ impl Dialect for AnthropicMessages {
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
         let segments = path::segments(head.path);
         let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
-        // Paths that other APIs have too; the SDKs send this header with every request.
+        // Some of these paths other APIs have too; the SDKs send this header with every request. But anybody can send it, so it
+        // must not make an answer of another format textless.
         let named = head.headers.contains_key("anthropic-version");
         let found = match tail.as_slice() {
             [.., "messages", "count_tokens"] => Recognised::Textless,
             [.., "messages", "batches"] | [.., "messages", "batches", _] | [.., "messages", "batches", _, _] => {
-                Recognised::Textless
-            }
-            [.., "models"] | [.., "models", _] | [.., "files"] | [.., "files", _] | [.., "files", _, "content"] if named => {
                 Recognised::Textless
             }
             [.., "v1", "messages"] => Recognised::Judged,
@@ -46,6 +47,8 @@ impl Dialect for AnthropicMessages {
                 Some((_, "rawpredict" | "streamrawpredict")) => Recognised::Judged,
                 _ => return Recognised::No,
             },
+            [.., "v1", "models"] | [.., "v1", "models", _] if named && *head.method == Method::GET => Recognised::Textless,
+            [.., "v1", "files"] | [.., "v1", "files", _] | [.., "v1", "files", _, "content"] if named => Recognised::Textless,
             _ => return Recognised::No,
         };
         if [Method::OPTIONS, Method::HEAD].contains(head.method) { Recognised::Textless } else { found }

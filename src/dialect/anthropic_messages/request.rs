@@ -30,7 +30,9 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, Dial
     for message in request.get("messages").and_then(Raw::maybe::<Vec<Raw<'_>>>).unwrap_or_default() {
         let Some(message) = message.maybe::<Members<'_>>() else { continue };
         let role = message.get("role").and_then(Raw::str).unwrap_or_default();
-        let text = message.get("content").map(|raw| said(raw, "")).unwrap_or_default();
+        // What the model said is remembered as it was judged: its pieces without a separator.
+        let separator = if role == "assistant" { "" } else { "\n" };
+        let text = message.get("content").map(|raw| said(raw, separator)).unwrap_or_default();
         if role == "system" && exchange.history.is_empty() {
             system.push(text);
             continue;

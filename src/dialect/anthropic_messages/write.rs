@@ -92,6 +92,10 @@ pub(in crate::dialect) fn error(error: &ApiError<'_>) -> Reply {
 /// What the input of an open tool call lacks to be JSON.
 fn rest_of_input(progress: &Progress, index: u32) -> Option<String> {
     let input = progress.texts.iter().find(|released| released.channel == Channel::ToolCall && released.part == index)?;
+    // Without any, the input is the empty object that the block began with.
+    if input.text.is_empty() {
+        return None;
+    }
     partial_json::completion(&input.text).filter(|rest| !rest.is_empty())
 }
 

@@ -8,6 +8,9 @@ mod read;
 mod request;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use http::Method;
 

@@ -27,9 +27,9 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, Dial
     let asked_again = exchange.hints.previous.take();
     exchange.hints = openai::hints(&request);
     exchange.hints.previous = exchange.hints.previous.take().or(asked_again);
-    let mut system: Vec<String> = request.get("instructions").map(said).into_iter().collect();
+    let mut system: Vec<String> = request.get("instructions").map(|raw| said(raw, "\n")).into_iter().collect();
     match request.get("input") {
-        Some(input) if input.is_string() => turn(&mut exchange, false, true, &said(input)),
+        Some(input) if input.is_string() => turn(&mut exchange, false, true, &said(input, "\n")),
         Some(input) => {
             for item in input.maybe::<Vec<Raw<'_>>>().unwrap_or_default() {
                 read_item(item, &mut exchange, &mut system);
@@ -89,9 +89,13 @@ fn read_item(raw: Raw<'_>, exchange: &mut Exchange, system: &mut Vec<String>) {
     let kind = item.get("type").and_then(Raw::str).unwrap_or(Cow::Borrowed("message"));
     let role = item.get("role").and_then(Raw::str).unwrap_or_default();
     match (&*kind, &*role) {
-        ("message", "system" | "developer") if exchange.history.is_empty() => system.extend(item.get("content").map(said)),
+        ("message", "system" | "developer") if exchange.history.is_empty() => {
+            system.extend(item.get("content").map(|raw| said(raw, "\n")))
+        }
         ("message", role) => {
-            let text = item.get("content").map(said).unwrap_or_default();
+            // What the model said is remembered as it was judged: its pieces without a separator.
+            let separator = if role == "assistant" { "" } else { "\n" };
+            let text = item.get("content").map(|raw| said(raw, separator)).unwrap_or_default();
             turn(exchange, role == "assistant", role == "user", &text);
         }
         // Reasoning is dropped or kept by clients as they like, so it says nothing of which conversation this is.
@@ -99,7 +103,7 @@ fn read_item(raw: Raw<'_>, exchange: &mut Exchange, system: &mut Vec<String>) {
         (kind, _) => {
             let fields = ["arguments", "input", "code", "action", "operation", "output"];
             if let Some(text) = fields.iter().find_map(|field| item.get(field)) {
-                turn(exchange, !kind.ends_with("_output"), false, &said(text));
+                turn(exchange, !kind.ends_with("_output"), false, &said(text, "\n"));
             }
         }
     }
@@ -113,7 +117,7 @@ fn turn(exchange: &mut Exchange, assistant: bool, user: bool, text: &str) {
 }
 
 /// The text of a string, of a list of parts, or the JSON of anything else.
-fn said(raw: Raw<'_>) -> String {
+fn said(raw: Raw<'_>, separator: &str) -> String {
     if let Some(text) = raw.str() {
         return text.into_owned();
     }
@@ -125,9 +129,9 @@ fn said(raw: Raw<'_>) -> String {
         let part = part.maybe::<Members<'_>>()?;
         // A part's own text, or (in a list of items) its content.
         let text = ["text", "refusal", "transcript"].iter().find_map(|field| part.get(field)).and_then(Raw::str);
-        text.map(Cow::into_owned).or_else(|| part.get("content").map(said))
+        text.map(Cow::into_owned).or_else(|| part.get("content").map(|raw| said(raw, separator)))
     };
-    parts.iter().filter_map(text).collect()
+    parts.iter().filter_map(text).collect::<Vec<_>>().join(separator)
 }
 
 fn structured(request: &Members<'_>) -> bool {

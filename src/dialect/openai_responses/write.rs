@@ -3,13 +3,15 @@
 //! Every field that the SDKs' types call required is there, since some clients validate. A tool call that was cut stays open: clients
 //! run a call when its item is done, and half a call must not run.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use http::StatusCode;
 
 use super::read::{part, place, reasoning_part};
 use crate::dialect::json::quote;
 use crate::dialect::reading::sse_comment;
-use crate::dialect::{Block, Cut, Exchange, Facts, Progress, Refusal, Reply, openai};
+use crate::dialect::{Block, Cut, Exchange, Facts, Progress, Refusal, Released, Reply, openai};
 use crate::frame::sse;
 use crate::text::Channel;
 
@@ -50,7 +52,7 @@ pub(super) fn epilogue(cut: &Cut<'_>) -> Bytes {
         let id = cut.facts.id.as_deref().map_or_else(|| format!("resp_steadfast_{}", cut.now), str::to_owned);
         let envelope = Envelope { id: &id, facts: cut.facts, exchange: cut.exchange, now: cut.now };
         // A stream that was asked for again may begin in the middle, with no `response.created`.
-        if !progress.started && progress.sequence.is_none() && progress.texts.is_empty() {
+        if !progress.started && progress.sequence.is_none() && texts(progress).next().is_none() {
             envelope.open(&mut events);
         }
         for item in progress.open.iter().filter(|block| block.inner.is_none()) {
@@ -171,11 +173,13 @@ fn close_item(events: &mut Events, progress: &Progress, item: &Block) {
             _ => continue,
         };
         let at = format!(r#""item_id":{},"output_index":{},"{index}":{inner}"#, quote(&id), item.index);
-        let text = progress.texts.iter().find(|released| released.channel == channel && released.part == number);
+        let text = texts(progress).find(|released| released.channel == channel && released.part == number);
         end_of_content(events, &block.kind, &at, text.map_or("", |released| &released.text));
     }
     let item_json = if &*item.kind == "message" {
-        message_item(&id, "incomplete", &contents(progress, item.index))
+        let of_item = |released: &&Released| place(released.part).is_some_and(|(index, _)| index == item.index);
+        let parts = texts(progress).filter(|released| is_content(released.channel)).filter(of_item).collect();
+        message_item(&id, "incomplete", &contents(parts))
     } else {
         let summary = reasoning(progress, item.index, "summary_text");
         let content = reasoning(progress, item.index, "reasoning_text");
@@ -198,31 +202,41 @@ fn end_of_content(events: &mut Events, kind: &str, at: &str, text: &str) {
 /// The messages that the client has, for the last object. Tool calls are left out, since the answer that made them did not stand;
 /// so is reasoning, which would be worth nothing to the next request without its encrypted form.
 fn output(progress: &Progress) -> String {
-    let is_message = |block: &&Block| block.inner.is_none() && &*block.kind == "message";
-    let mut messages: Vec<(u32, String, &str)> = Vec::new();
+    let mut messages: BTreeMap<u32, (String, &str, Vec<&Released>)> = BTreeMap::new();
     for (blocks, status) in [(&progress.closed, "completed"), (&progress.open, "incomplete")] {
-        messages.extend(blocks.iter().filter(is_message).map(|block| (block.index, item_id(block), status)));
-    }
-    // Text of items that the stream never opened.
-    for (index, _) in
-        progress.texts.iter().filter(|released| is_content(released.channel)).filter_map(|released| place(released.part))
-    {
-        if !messages.iter().any(|(known, ..)| *known == index) {
-            messages.push((index, format!("msg_{index}"), "incomplete"));
+        for block in blocks.iter().filter(|block| block.inner.is_none() && &*block.kind == "message") {
+            messages.entry(block.index).or_insert_with(|| (item_id(block), status, Vec::new()));
         }
     }
-    messages.sort_by_key(|(index, ..)| *index);
-    messages.dedup_by_key(|(index, ..)| *index);
-    let items = messages.iter().map(|(index, id, status)| message_item(id, status, &contents(progress, *index)));
+    for released in texts(progress).filter(|released| is_content(released.channel)) {
+        if let Some((index, _)) = place(released.part) {
+            // Some streams never open their items.
+            let message = messages.entry(index).or_insert_with(|| (format!("msg_{index}"), "incomplete", Vec::new()));
+            message.2.push(released);
+        }
+    }
+    let items = messages.into_values().map(|(id, status, parts)| message_item(&id, status, &contents(parts)));
     items.collect::<Vec<_>>().join(",")
 }
 
 /// The parts of a message, in order.
-fn contents(progress: &Progress, index: u32) -> String {
-    let mut parts: Vec<(u32, String)> = Vec::new();
-    for released in progress.texts.iter().filter(|released| is_content(released.channel)) {
+fn contents(mut parts: Vec<&Released>) -> String {
+    parts.sort_by_key(|released| released.part);
+    let part = |released: &Released| {
         let kind = if released.channel == Channel::Refusal { "refusal" } else { "output_text" };
-        if let Some((_, inner)) = place(released.part).filter(|(output, _)| *output == index) {
+        content(kind, &released.text)
+    };
+    parts.into_iter().map(part).collect::<Vec<_>>().join(",")
+}
+
+/// The parts of a reasoning item, of one kind.
+fn reasoning(progress: &Progress, index: u32, kind: &str) -> String {
+    let number = |inner: u32| if kind == "summary_text" { part(index, inner) } else { reasoning_part(index, inner) };
+    let mut parts: Vec<(u32, String)> = Vec::new();
+    for released in texts(progress).filter(|released| released.channel == Channel::Reasoning) {
+        let first = number(0);
+        // The parts of one kind are the 2048 numbers after the first.
+        if let Some(inner) = released.part.checked_sub(first).filter(|inner| *inner < 0x800) {
             parts.push((inner, content(kind, &released.text)));
         }
     }
@@ -230,19 +244,9 @@ fn contents(progress: &Progress, index: u32) -> String {
     parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(",")
 }
 
-/// The parts of a reasoning item, of one kind.
-fn reasoning(progress: &Progress, index: u32, kind: &str) -> String {
-    let number = |inner: u32| if kind == "summary_text" { part(index, inner) } else { reasoning_part(index, inner) };
-    let mut texts: Vec<(u32, String)> = Vec::new();
-    for released in progress.texts.iter().filter(|released| released.channel == Channel::Reasoning) {
-        let first = number(0);
-        // The parts of one kind are the 2048 numbers after the first.
-        if let Some(inner) = released.part.checked_sub(first).filter(|inner| *inner < 0x800) {
-            texts.push((inner, content(kind, &released.text)));
-        }
-    }
-    texts.sort_by_key(|(inner, _)| *inner);
-    texts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(",")
+/// What the client has; nothing of a part whose text is still held.
+fn texts(progress: &Progress) -> impl Iterator<Item = &Released> {
+    progress.texts.iter().filter(|released| !released.text.is_empty())
 }
 
 fn is_content(channel: Channel) -> bool {
