@@ -13,6 +13,8 @@ use crate::policy::{Calibration, Policy};
 
 /// The policy of a program that comes without files.
 const POLICY: &str = include_str!("../../policies/default.toml");
+/// The same where there is no classifier: rules on labels that only one can tell would be errors.
+const POLICY_WITHOUT: &str = include_str!("../../policies/without-classifier.toml");
 /// Its persona.
 const PERSONA: &str = include_str!("../../policies/personas/assistant.toml");
 
@@ -39,8 +41,9 @@ impl<'c> Parts<'c> {
         if let Some(known) = self.policies.get(part) {
             return known.clone();
         }
+        let builtin = if self.calibration.has_model() { POLICY } else { POLICY_WITHOUT };
         let policy = self
-            .text(part, POLICY)
+            .text(part, builtin)
             .and_then(|(text, name)| self.good(Policy::parse(&text, name.as_deref(), self.calibration)))
             .map(Arc::new);
         self.policies.insert(part.clone(), policy.clone());

@@ -21,7 +21,7 @@ const RESERVED: [&str; 3] = ["on_error", "on_overload", "on_unknown"];
 const DETECTED_LABELS: [Label; 2] = [Label::IdentitySwap, Label::BaseModelRegression];
 
 const NEEDS_CLASSIFIER: &str = "set classifier.path, or remove the rule: without a classifier rules can use patterns, when, signals, and \
-                                the labels identity_swap and base_model_regression";
+                                the labels identity_swap and base_model_regression (see policies/without-classifier.toml)";
 
 impl Policy {
     /// Reads a policy. `file` is only a name for problems; `calibration` is what the classifier offers.
@@ -508,5 +508,7 @@ action = "flag"
             let named: Vec<Label> = policy.rules.iter().flat_map(|rule| &rule.labels).map(|(label, _)| *label).collect();
             assert!(Label::ALL.iter().all(|label| named.contains(label)), "{file} forgets a label");
         }
+        let text = include_str!("../../policies/without-classifier.toml");
+        Policy::parse(text, None, &Calibration::NONE).unwrap_or_else(|problems| panic!("{problems:#?}"));
     }
 }

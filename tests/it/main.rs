@@ -6,6 +6,7 @@ mod failures;
 mod forwarding;
 mod layer;
 mod metrics;
+mod policies;
 mod protocols;
 mod reloading;
 mod stopping;
