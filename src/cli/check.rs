@@ -8,7 +8,7 @@ use super::{ConfigArgs, NO, print_problems};
 use crate::config::{ClassifierPath, Config, Sources};
 use crate::document::Problem;
 use crate::proxy::live::Live;
-use crate::proxy::{program, tls};
+use crate::proxy::program;
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -37,11 +37,6 @@ impl Check {
 fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
     let config = sources.load()?;
     let mut problems = Vec::new();
-    if let Some(tls) = &config.server.tls
-        && let Err(error) = tls::acceptor(tls)
-    {
-        problems.push(Problem::of_file("server.tls", error.to_string(), None));
-    }
     let summary = summary(&config);
     // Policies are read even where the classifier is bad: their other mistakes are worth knowing in the same run. Without it thresholds
     // cannot be checked, so what only follows from its absence is left out.
@@ -56,8 +51,8 @@ fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
     match Live::build(config, &basis, None) {
         Ok(_) if problems.is_empty() => Ok(summary),
         Ok(_) => Err(problems),
-        Err(found) => {
-            problems.extend(found);
+        Err(bad) => {
+            problems.extend(bad.problems);
             Err(problems)
         }
     }

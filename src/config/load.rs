@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Reading};
+use super::{Config, Files, Reading};
 use crate::document::{Document, Problem};
 
 /// The file that is read when none is named, in the working directory.
@@ -64,12 +64,13 @@ impl Sources {
     /// Every mistake, in the order of the file.
     pub fn load(&self) -> Result<Config, Vec<Problem>> {
         let path = self.path();
+        let mut files = Files::default();
         let mut document = match &path {
             None => Document::empty(None),
             Some(path) => {
                 let name = path.display().to_string();
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| vec![Problem::of_file(&name, format!("cannot be read: {error}"), None)])?;
+                let text =
+                    files.read(path).map_err(|error| vec![Problem::of_file(&name, format!("cannot be read: {error}"), None)])?;
                 Document::parse(&text, Some(&name))?
             }
         };
@@ -78,6 +79,7 @@ impl Sources {
             base: path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")),
             env: &|name| self.env.get(name).cloned(),
             exists: &Path::exists,
+            files: files.into(),
         };
         let config = Config::read(&document, &cx, path.clone());
         problems.extend(document.into_problems());

@@ -2,6 +2,7 @@
 //! reported at once. Knows no policy's or persona's content: it only names their files.
 
 mod classifier;
+mod files;
 mod incidents;
 mod limits;
 mod load;
@@ -14,13 +15,15 @@ mod show;
 mod telemetry;
 mod upstream;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 pub use classifier::{Classifier, ClassifierPath, Runtime};
+pub use files::Files;
 pub use incidents::{IncidentStore, Incidents};
 pub use limits::Limits;
 pub use load::{Flags, Sources};
-pub use parts::{Character, Parts, files};
+pub use parts::{Character, Parts};
 pub use route::{Part, Route};
 pub use secret::{Secret, SecretSource};
 pub use server::{Server, Tls};
@@ -35,6 +38,8 @@ use crate::document::{Document, Item, Table};
 pub struct Config {
     /// The file it came from, if any.
     pub file: Option<PathBuf>,
+    /// Every file that was read for it.
+    pub files: Files,
     /// Listeners and who may call.
     pub server: Server,
     /// Sizes, times and counts.
@@ -81,8 +86,9 @@ impl Config {
         let root = document.root();
         let section = |name: &str| root.table(name);
         let upstreams = upstream::read_all(&root, cx);
-        let config = Config {
+        let mut config = Config {
             file,
+            files: Files::default(),
             server: Server::read(section("server"), cx),
             limits: Limits::read(section("limits")),
             routes: route::read_all(&root, &upstreams, cx),
@@ -93,6 +99,7 @@ impl Config {
             telemetry: Telemetry::read(section("telemetry")),
         };
         root.finish();
+        config.files = cx.files.take();
         config
     }
 }
@@ -105,6 +112,8 @@ struct Reading<'a> {
     env: &'a dyn Fn(&str) -> Option<String>,
     /// Looks into the file system.
     exists: &'a dyn Fn(&Path) -> bool,
+    /// The files that were read.
+    files: RefCell<Files>,
 }
 
 impl Reading<'_> {

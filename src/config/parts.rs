@@ -1,10 +1,9 @@
 //! Reads the policies and personas that routes name, each file once.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Part;
+use super::{Files, Part};
 use crate::detect::Detector;
 use crate::document::Problem;
 use crate::persona::Persona;
@@ -27,13 +26,14 @@ pub struct Parts<'c> {
     policies: HashMap<Part, Option<Arc<Policy>>>,
     characters: HashMap<Part, Option<Character>>,
     problems: Vec<Problem>,
+    files: Files,
 }
 
 impl<'c> Parts<'c> {
     /// Nothing read yet. `calibration`: what the classifier offers.
     #[must_use]
     pub fn new(calibration: &'c Calibration) -> Self {
-        Parts { calibration, policies: HashMap::new(), characters: HashMap::new(), problems: Vec::new() }
+        Parts { calibration, policies: HashMap::new(), characters: HashMap::new(), problems: Vec::new(), files: Files::default() }
     }
 
     /// The policy; `None` if it is bad.
@@ -65,16 +65,16 @@ impl<'c> Parts<'c> {
         character
     }
 
-    /// Every mistake so far.
+    /// Every mistake so far, and the files that were read.
     #[must_use]
-    pub fn into_problems(self) -> Vec<Problem> {
-        self.problems
+    pub fn finish(self) -> (Vec<Problem>, Files) {
+        (self.problems, self.files)
     }
 
     fn text(&mut self, part: &Part, builtin: &str) -> Option<(String, Option<String>)> {
         match part {
             Part::Builtin => Some((builtin.to_owned(), None)),
-            Part::File(path) => match std::fs::read_to_string(path) {
+            Part::File(path) => match self.files.read(path) {
                 Ok(text) => Some((text, Some(path.display().to_string()))),
                 Err(error) => {
                     let name = path.display().to_string();
@@ -88,22 +88,6 @@ impl<'c> Parts<'c> {
     fn good<T>(&mut self, read: Result<T, Vec<Problem>>) -> Option<T> {
         read.map_err(|problems| self.problems.extend(problems)).ok()
     }
-}
-
-/// The files that a configuration is made of: what a reload looks at.
-#[must_use]
-pub fn files(config: &super::Config) -> Vec<PathBuf> {
-    let parts = config.routes.iter().flat_map(|route| [&route.policy, &route.persona]);
-    let mut files: Vec<PathBuf> = parts
-        .filter_map(|part| match part {
-            Part::File(path) => Some(path.clone()),
-            Part::Builtin => None,
-        })
-        .chain(config.file.clone())
-        .collect();
-    files.sort();
-    files.dedup();
-    files
 }
 
 /// The rule-based detectors for a persona.

@@ -73,7 +73,8 @@ pub(super) fn read(table: &Table<'_>, cx: &Reading<'_>) -> Option<Secret> {
         }
         (None, Some(item)) => {
             let path = cx.path(&item)?;
-            match std::fs::read_to_string(&path) {
+            let text = cx.files.borrow_mut().read(&path);
+            match text {
                 Ok(value) if !value.trim().is_empty() => Some(Secret::new(SecretSource::File(path), value.trim().to_owned())),
                 Ok(_) => {
                     item.problem(format!("{} is empty", path.display()), None);

@@ -8,8 +8,9 @@ use tower::retry::budget::{Budget, TpsBudget};
 use super::admission::Admission;
 use super::auth::ClientKeys;
 use super::route::Matcher;
+use super::tls;
 use super::upstream::Upstream;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Files};
 use crate::dialect::{Api, Dialects};
 use crate::document::Problem;
 use crate::guard::events::{Observe, Unobserved};
@@ -56,12 +57,25 @@ impl Default for Basis {
 pub struct Live {
     /// As it was read.
     pub config: Arc<Config>,
+    /// Every file that was read for it.
+    pub files: Files,
+    /// TLS for the data port, if it speaks it.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// Routes, first match wins.
     pub routes: Vec<Arc<Route>>,
     /// Who may call; `None`: anyone.
     pub keys: Option<ClientKeys>,
     /// How many at once.
     pub admission: Admission,
+}
+
+/// A configuration that cannot come into force.
+#[derive(Debug)]
+pub struct Bad {
+    /// Every mistake.
+    pub problems: Vec<Problem>,
+    /// Every file that was read.
+    pub files: Files,
 }
 
 /// A route, ready for use.
@@ -86,7 +100,7 @@ impl Live {
     ///
     /// # Errors
     /// Every mistake in policies and personas, and what is wrong with TLS.
-    pub fn build(config: Config, basis: &Basis, previous: Option<&Live>) -> Result<Self, Vec<Problem>> {
+    pub fn build(config: Config, basis: &Basis, previous: Option<&Live>) -> Result<Self, Bad> {
         let mut problems = Vec::new();
         let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
         for upstream in &config.upstreams {
@@ -143,15 +157,23 @@ impl Live {
                 snapshot: Arc::new(snapshot),
             }));
         }
-        problems.extend(parts.into_problems());
+        let (found, read) = parts.finish();
+        problems.extend(found);
+        let mut files = config.files.clone();
+        files.extend(read);
+        let tls = config.server.tls.as_ref().and_then(|tls| {
+            files.note(&tls.cert);
+            files.note(&tls.key);
+            tls::server_config(tls).map_err(|error| problems.push(Problem::of_file("server.tls", error.to_string(), None))).ok()
+        });
         if !problems.is_empty() {
-            return Err(problems);
+            return Err(Bad { problems, files });
         }
         let admission = match previous {
             Some(live) if live.admission.limit() == config.limits.in_flight => live.admission.clone(),
             _ => Admission::new(config.limits.in_flight),
         };
         let keys = config.server.client_keys.as_ref().map(ClientKeys::new);
-        Ok(Live { config: Arc::new(config), routes, keys, admission })
+        Ok(Live { config: Arc::new(config), files, routes, tls, keys, admission })
     }
 }

@@ -16,7 +16,6 @@ use super::patience::Patience;
 use super::reload::Reloader;
 use super::serve::{self, Phase, Server};
 use super::stack::Gateway;
-use super::tls::{self, TlsError};
 use crate::admin::Classifier;
 use crate::config::{ClassifierPath, Config, IncidentStore, Sources};
 use crate::document::Problem;
@@ -32,9 +31,6 @@ pub enum StartError {
     /// Mistakes in the configuration, its policies and personas, or the classifier.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Problems(Vec<Problem>),
-    /// A certificate or key.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
     /// A listener or a thread.
     #[error(transparent)]
     System(#[from] std::io::Error),
@@ -114,7 +110,6 @@ impl Program {
         let data = serve::bind(config.server.listen, "server.listen")?;
         let admin = config.server.admin.map(|addr| serve::bind(addr, "server.admin")).transpose()?;
         let (listen, admin_addr) = (data.local_addr()?, admin.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?);
-        let tls = config.server.tls.as_ref().map(tls::acceptor).transpose()?;
 
         let judge = judge(&config).await?;
         let mut basis = judge.basis;
@@ -135,7 +130,7 @@ impl Program {
         let (grace, drain_delay) = (config.server.shutdown_grace, config.server.drain_delay);
         let patience =
             Patience { head: config.limits.header_read, idle: config.limits.client_idle, stall: config.limits.client_stall };
-        let live = Arc::new(ArcSwap::from_pointee(Live::build(config, &basis, None)?));
+        let live = Arc::new(ArcSwap::from_pointee(Live::build(config, &basis, None).map_err(|bad| bad.problems)?));
         let reloader = Reloader::start(sources, basis.clone(), live.clone())?;
         health.set_warm();
 
@@ -151,7 +146,11 @@ impl Program {
         };
         let (phase, receiver) = watch::channel(Phase::Serving);
         let (admin_phase, admin_receiver) = watch::channel(Phase::Serving);
-        let handler = Gateway::new(live, basis.dialects.clone(), basis.metrics.clone());
+        let handler = Gateway::new(live.clone(), basis.dialects.clone(), basis.metrics.clone());
+        let tls = live.load().tls.clone().map(|first| {
+            let live = live.clone();
+            Arc::new(move || live.load().tls.clone().unwrap_or_else(|| first.clone())) as serve::Tls
+        });
         let serving = tokio::spawn(Server { listener: data, tls, patience, handler }.run(receiver));
         let administering = admin.map(|listener| administer(listener, patience, &parts, admin_receiver));
         health.set_listening();

@@ -1,7 +1,6 @@
 //! Reloading: on a change of the files, on SIGHUP, on request. One thread does them one after the other; a bad configuration keeps the
 //! running one. Knows no policy.
 
-use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Weak};
@@ -10,23 +9,24 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::oneshot;
-use xxhash_rust::xxh3::Xxh3;
 
-use super::live::{Basis, Live};
-use crate::config::{self, Config, Sources};
+use super::live::{Bad, Basis, Live};
+use crate::config::{Config, Files, Sources};
 use crate::document::Problem;
 
 /// Files change several at a time, and editors write one several times: a reload waits until nothing has happened for so long,
 const QUIET: Duration = Duration::from_millis(150);
 /// or at most so long.
 const RESTLESS: Duration = Duration::from_secs(2);
-/// How often files are looked at where the system cannot tell of changes.
+/// How often files are looked at where the system cannot tell of changes,
 const POLL: Duration = Duration::from_secs(5);
+/// and where it can: a folder that is removed and made again takes its watch with it.
+const DOUBT: Duration = Duration::from_secs(30);
 
 /// What a reload did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Settings that have changed and only count after a restart.
+    /// Settings that are other ones than the program was started with, and only count after a restart.
     pub restart_needed: Vec<&'static str>,
 }
 
@@ -77,9 +77,12 @@ struct Worker {
     sources: Sources,
     basis: Basis,
     live: Arc<ArcSwap<Live>>,
+    /// What the program was started with: some of it stays until it ends.
+    started: Arc<Config>,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
-    digest: u64,
+    /// The files of a configuration that was refused since the last good one, as they were then.
+    refused: Option<Files>,
 }
 
 impl Worker {
@@ -95,25 +98,26 @@ impl Worker {
         let watcher = notify::recommended_watcher(told)
             .map_err(|error| tracing::warn!(%error, "files cannot be watched; they are looked at every {POLL:?}"))
             .ok();
-        let mut worker = Worker { sources, basis, live, watcher, watched: Vec::new(), digest: 0 };
-        worker.digest = digest(&worker.live.load().config);
+        let started = live.load().config.clone();
+        let mut worker = Worker { sources, basis, live, started, watcher, watched: Vec::new(), refused: None };
         worker.watch();
+        // Something may have happened since the program read them.
+        worker.look();
         worker
     }
 
     fn run(mut self, incoming: &Receiver<Order>) {
         loop {
-            let order = if self.watcher.is_some() {
-                incoming.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                incoming.recv_timeout(POLL)
-            };
-            match order {
+            match incoming.recv_timeout(if self.watcher.is_some() { DOUBT } else { POLL }) {
                 Ok(Order::Reload(reply)) => {
                     let _ = reply.send(self.reload("request"));
                 }
                 Ok(Order::Look) => self.settle(incoming),
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.watched.clear();
+                    self.watch();
+                    self.look();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -137,23 +141,28 @@ impl Worker {
 
     /// Reloads if the files say something else than before.
     fn look(&mut self) {
-        if digest(&self.live.load().config) != self.digest {
+        // What was refused is not read again as long as it stays the same.
+        let files = self.refused.as_ref().unwrap_or(&self.live.load().files).clone();
+        if files.now() != files {
             let _ = self.reload("files changed");
         }
     }
 
     fn reload(&mut self, why: &'static str) -> Result<Reloaded, Vec<Problem>> {
         let before = self.live.load_full();
-        // Before reading: a change while reading is then seen as a change.
-        self.digest = digest(&before.config);
-        let result = self.sources.load().and_then(|config| Live::build(config, &self.basis, Some(&before)));
+        // Before reading: what changes in the meantime is then a change.
+        let files = before.files.now();
+        let result = match self.sources.load() {
+            Ok(config) => Live::build(config, &self.basis, Some(&before)),
+            // What it was read from is not known; the files of the one in force are.
+            Err(problems) => Err(Bad { problems, files }),
+        };
         self.basis.metrics.reloaded(result.is_ok());
         match result {
             Ok(live) => {
-                let restart_needed = restart_needed(&before.config, &live.config);
+                let restart_needed = restart_needed(&self.started, &live.config);
                 self.live.store(Arc::new(live));
-                // The set of files may be another one now.
-                self.digest = digest(&self.live.load().config);
+                self.refused = None;
                 self.watch();
                 tracing::info!(why, "the configuration was reloaded");
                 if !restart_needed.is_empty() {
@@ -161,15 +170,14 @@ impl Worker {
                 }
                 Ok(Reloaded { restart_needed })
             }
-            Err(problems) => {
+            Err(Bad { problems, files }) => {
                 for problem in &problems {
                     tracing::error!(why, "{problem}");
                 }
-                tracing::error!(
-                    why,
-                    problems = problems.len(),
-                    "the configuration was not reloaded; the running one stays in force"
-                );
+                let count = problems.len();
+                tracing::error!(why, problems = count, "the configuration was not reloaded; the running one stays in force");
+                self.refused = Some(files);
+                self.watch();
                 Err(problems)
             }
         }
@@ -179,7 +187,9 @@ impl Worker {
     /// link beside them.
     fn watch(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
-        let mut folders: Vec<PathBuf> = config::files(&self.live.load().config).iter().flat_map(|file| folders(file)).collect();
+        let live = self.live.load();
+        let files = live.files.paths().chain(self.refused.iter().flat_map(Files::paths));
+        let mut folders: Vec<PathBuf> = files.flat_map(folders).collect();
         folders.sort();
         folders.dedup();
         for folder in self.watched.iter().filter(|folder| !folders.contains(folder)) {
@@ -207,22 +217,6 @@ impl Worker {
             self.watched.clear();
         }
     }
-}
-
-/// A digest of the files that a configuration is made of. Files that cannot be read count as such.
-fn digest(config: &Config) -> u64 {
-    let mut hasher = Xxh3::new();
-    for file in config::files(config) {
-        hasher.write(file.as_os_str().as_encoded_bytes());
-        match std::fs::read(&file) {
-            Ok(bytes) => {
-                hasher.write_usize(bytes.len());
-                hasher.write(&bytes);
-            }
-            Err(_) => hasher.write_usize(usize::MAX),
-        }
-    }
-    hasher.finish()
 }
 
 /// The folders in which something happens when a file is replaced: its own, and those of the links on the way to it.
@@ -257,7 +251,6 @@ fn restart_needed(before: &Config, after: &Config) -> Vec<&'static str> {
         ("server.admin", "/server/admin"),
         ("server.shutdown_grace", "/server/shutdown_grace"),
         ("server.drain_delay", "/server/drain_delay"),
-        ("server.tls", "/server/tls"),
         ("limits.header_read", "/limits/header_read"),
         ("limits.client_idle", "/limits/client_idle"),
         ("classifier", "/classifier"),
@@ -265,7 +258,13 @@ fn restart_needed(before: &Config, after: &Config) -> Vec<&'static str> {
         ("incidents", "/incidents"),
         ("telemetry", "/telemetry"),
     ];
-    paths.into_iter().filter(|(_, path)| old.pointer(path) != new.pointer(path)).map(|(name, _)| name).collect()
+    let mut needed: Vec<_> =
+        paths.into_iter().filter(|(_, path)| old.pointer(path) != new.pointer(path)).map(|(name, _)| name).collect();
+    // Certificates are renewed without a restart, but a port that spoke plain text goes on to.
+    if before.server.tls.is_some() != after.server.tls.is_some() {
+        needed.push("server.tls");
+    }
+    needed
 }
 
 #[cfg(test)]

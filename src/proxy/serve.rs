@@ -53,12 +53,15 @@ pub trait Handler: Clone + Send + Sync + 'static {
     fn handle(&self, request: Request<Incoming>, peer: Peer, busy: Busy) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
+/// Gives the TLS configuration for a new connection: certificates are renewed while the gateway runs.
+pub type Tls = Arc<dyn Fn() -> Arc<rustls::ServerConfig> + Send + Sync>;
+
 /// One listener with what it needs.
 pub struct Server<H> {
     /// The socket.
     pub listener: TcpListener,
     /// TLS, if spoken.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Tls>,
     /// How long clients may take.
     pub patience: Patience,
     /// Who answers.
@@ -85,7 +88,6 @@ impl<H: Handler> Server<H> {
         let Server { listener, tls, patience, handler } = self;
         // Each connection holds a receiver: when all are gone, so are the connections.
         let (sender, receiver) = watch::channel(*phase.borrow());
-        let (tls, handler) = (Arc::new(tls), handler);
         let mut accepting = true;
         while accepting {
             tokio::select! {
@@ -97,7 +99,7 @@ impl<H: Handler> Server<H> {
                 accepted = listener.accept() => match accepted {
                     Ok((socket, addr)) => {
                         let (tls, handler, receiver) = (tls.clone(), handler.clone(), receiver.clone());
-                        spawn(async move { connection(socket, addr, &tls, patience, handler, receiver).await });
+                        spawn(async move { connection(socket, addr, tls, patience, handler, receiver).await });
                     }
                     Err(error) => {
                         // Out of file descriptors, most likely: others must finish first.
@@ -131,7 +133,7 @@ fn spawn(future: impl Future<Output = ()> + Send + 'static) {
 async fn connection<H: Handler>(
     socket: TcpStream,
     addr: SocketAddr,
-    tls: &Option<TlsAcceptor>,
+    tls: Option<Tls>,
     patience: Patience,
     handler: H,
     mut phase: watch::Receiver<Phase>,
@@ -143,8 +145,8 @@ async fn connection<H: Handler>(
     let socket = Patient::new(socket, patience, activity.clone());
     match tls {
         None => http(socket, activity, peer, handler, phase).await,
-        Some(acceptor) => {
-            let handshake = tokio::time::timeout(patience.head, acceptor.accept(socket));
+        Some(tls) => {
+            let handshake = tokio::time::timeout(patience.head, TlsAcceptor::from(tls()).accept(socket));
             let accepted = tokio::select! {
                 accepted = handshake => accepted,
                 _ = phase.wait_for(|phase| *phase == Phase::Cut) => return,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::TlsAcceptor;
 
 use crate::config::Tls;
 
@@ -34,11 +33,11 @@ pub enum TlsError {
     },
 }
 
-/// Makes an acceptor.
+/// Reads certificate and key.
 ///
 /// # Errors
 /// [`TlsError`], with the file's name.
-pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
+pub fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let (cert, key) = (tls.cert.display().to_string(), tls.key.display().to_string());
     let chain = CertificateDer::pem_file_iter(&tls.cert)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -55,5 +54,5 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
         .map_err(|source| TlsError::Pair { cert, key, source })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }

@@ -151,3 +151,46 @@ async fn sighup_reloads() {
     process.signal("HUP");
     becomes(process.addr, "no pears").await;
 }
+
+#[tokio::test]
+async fn a_policy_that_was_bad_when_it_was_first_named_is_read_again_once_it_is_mended() {
+    let upstream = upstream().await;
+    let gateway = Gateway::with_policy(&upstream.url(), &policy("apples")).await;
+    gateway.folder.write("elsewhere/other.toml", "mode = 3\n");
+    let config = crate::support::gateway::config(&upstream.url(), "[[route]]\npolicy = \"elsewhere/other.toml\"\n");
+    gateway.folder.write("steadfast.toml", &config);
+    eventually("it is refused", || gateway.metric("steadfast_policy_reloads_total", &["\"failure\""]) >= 1.0).await;
+    assert_eq!(rule(gateway.addr).await.as_deref(), Some("no apples"));
+    gateway.folder.write("elsewhere/other.toml", &policy("pears"));
+    becomes(gateway.addr, "no pears").await;
+}
+
+#[tokio::test]
+async fn renewed_certificates_and_keys_are_taken_up() {
+    use crate::support::web::{Certificate, tls_client};
+    let (old, new) = (Certificate::new(), Certificate::new());
+    let upstream = upstream().await;
+    let server = "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\ntls = { cert = \"cert.pem\", key = \"key.pem\" }\n\
+                  client_keys = { file = \"keys\" }\n";
+    let folder = Folder::before(&upstream.url(), server);
+    old.write(folder.root());
+    folder.write("policy.toml", "").write("keys", "alpha");
+    let gateway = Gateway::start(folder).await;
+    let ask = async |certificate: &Certificate, key: &str| {
+        let uri = format!("https://localhost:{}/x", gateway.addr.port());
+        let request = http::Request::builder().uri(uri).header("x-api-key", key).body(http_body_util::Full::default()).unwrap();
+        tls_client(certificate).request(request).await.map(|response| response.status().as_u16()).ok()
+    };
+    assert_eq!(ask(&old, "alpha").await, Some(200));
+    new.write(gateway.folder.root());
+    gateway.folder.write("keys", "beta");
+    for _ in 0..200 {
+        if ask(&new, "beta").await == Some(200) {
+            assert_eq!(ask(&old, "beta").await, None);
+            assert_eq!(ask(&new, "alpha").await, Some(401));
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the new certificate was never shown");
+}
