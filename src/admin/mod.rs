@@ -12,7 +12,6 @@ mod judge;
 mod operate;
 mod status;
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -145,18 +144,6 @@ impl Admin {
     fn route(&self, name: Option<&str>) -> Option<Route> {
         self.gateway.routes().into_iter().find(|route| name.is_none_or(|name| *route.snapshot.route == *name))
     }
-}
-
-/// Serves the pages until `stop` resolves, then lets what has begun come to its end.
-///
-/// # Errors
-/// Where the listener fails.
-pub async fn serve(
-    listener: tokio::net::TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
 
 /// Headers of every response: nothing here is to be cached, guessed at, framed or embedded by another site.

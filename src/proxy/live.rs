@@ -148,6 +148,11 @@ impl Live {
                 observe: basis.observe.clone(),
             };
             basis.metrics.add_route(&name);
+            if let Some(persona) = &snapshot.persona
+                && let Some(calibrated_at) = persona.thresholds.calibrated_at
+            {
+                basis.metrics.set_calibration(&persona.name, calibrated_at);
+            }
             routes.push(Arc::new(Route {
                 name,
                 matcher: Matcher::new(route),

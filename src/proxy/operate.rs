@@ -61,6 +61,11 @@ pub(super) fn administer(
     phase: watch::Receiver<Phase>,
 ) -> JoinHandle<()> {
     let server = &parts.live.load().config.server;
+    if server.admin_token.is_none() && server.admin.is_some_and(|admin| !admin.ip().is_loopback()) {
+        tracing::warn!(
+            "whoever reaches the admin port may read incidents, which quote answers; set server.admin_token, or listen on 127.0.0.1"
+        );
+    }
     let token = server.admin_token.as_ref().map(crate::config::Secret::expose);
     let admin = Admin {
         gateway: Arc::new(parts.clone()),

@@ -19,9 +19,8 @@ use super::stack::Gateway;
 use crate::admin::Classifier;
 use crate::config::{ClassifierPath, Config, IncidentStore, Sources};
 use crate::document::Problem;
-use crate::guard::events::{Observe, Outcome, RetryOutcome, Subject};
+use crate::guard::events::{Observe, Observers};
 use crate::incidents::{self, Incidents};
-use crate::infer::Scored;
 use crate::policy::Calibration;
 use crate::telemetry::{ExchangeLog, Metrics};
 
@@ -125,7 +124,7 @@ impl Program {
         let mut watchers: Vec<Arc<dyn Observe>> = vec![basis.metrics.clone(), Arc::new(ExchangeLog)];
         watchers.extend(incidents.clone().map(|incidents| Arc::new(incidents) as Arc<dyn Observe>));
         watchers.extend(watcher);
-        basis.observe = Arc::new(Watchers(watchers));
+        basis.observe = Arc::new(Observers(watchers));
 
         let (grace, drain_delay) = (config.server.shutdown_grace, config.server.drain_delay);
         let patience =
@@ -258,22 +257,4 @@ fn open_incidents(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Inci
     let options = incidents::Options { path: path.clone(), text: config.incidents.text, keep: config.incidents.keep };
     let metrics = metrics.clone();
     Incidents::open(options, move |reason| metrics.incident_dropped(reason)).map(Some)
-}
-
-/// Several watchers, each told of everything.
-struct Watchers(Vec<Arc<dyn Observe>>);
-
-impl Observe for Watchers {
-    fn on_window(&self, subject: &Subject, scored: &Scored) {
-        self.0.iter().for_each(|watcher| watcher.on_window(subject, scored));
-    }
-    fn on_hold(&self, subject: &Subject, held: Duration) {
-        self.0.iter().for_each(|watcher| watcher.on_hold(subject, held));
-    }
-    fn on_retry(&self, subject: &Subject, outcome: RetryOutcome) {
-        self.0.iter().for_each(|watcher| watcher.on_retry(subject, outcome));
-    }
-    fn on_end(&self, outcome: &Outcome) {
-        self.0.iter().for_each(|watcher| watcher.on_end(outcome));
-    }
 }

@@ -26,15 +26,13 @@ use super::serve::{Handler, Peer};
 use crate::dialect::{Dialect, Dialects, Recognised, RequestHead};
 use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Target};
 use crate::infer::BoxFuture;
+use crate::telemetry::metrics::NO_ROUTE;
 use crate::telemetry::{InFlight, Metrics};
 use crate::text::Str;
 
 /// How much of a request that was refused is still read, as a multiple of what may be read, and for how long: so that its sender sees
 /// the answer and not a reset.
 const DRAIN: (u64, Duration) = (4, Duration::from_secs(10));
-
-/// What metrics call the route of a request that has none.
-const UNROUTED: &str = "none";
 
 /// The gateway: what every connection calls.
 #[derive(Clone)]
@@ -160,7 +158,7 @@ impl Gateway {
         let dialect = self.dialect(route, head);
         let response = fault.respond(dialect.map(|dialect| &**dialect), request_id);
         let api = dialect.map(|dialect| dialect.api());
-        self.metrics.answered(route.map_or(UNROUTED, |route| &route.name), api, response.status().as_u16());
+        self.metrics.answered(route.map_or(NO_ROUTE, |route| &route.name), api, response.status().as_u16());
         let failure = fault.failure();
         tracing::info!(request_id, code = failure.code, path = head.uri.path(), "a request was refused: {}", failure.message);
         response

@@ -246,8 +246,9 @@ impl Metrics {
     }
 
     /// When a persona's thresholds were calibrated, in seconds since 1970.
-    pub fn set_calibration(&self, persona: &str, seconds: f64) {
-        self.calibration.with_label_values(&[persona]).set(seconds);
+    pub fn set_calibration(&self, persona: &str, seconds: u64) {
+        #[allow(clippy::cast_precision_loss, reason = "exact until the year 285,428,751")]
+        self.calibration.with_label_values(&[persona]).set(seconds as f64);
     }
 
     /// Every family with its values at this moment.

@@ -6,10 +6,11 @@ use axum::body::Body;
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
 
-use steadfast::admin::{Access, serve};
+use steadfast::admin::Access;
 use steadfast::document::Problem;
 
 use crate::support::guarded::{Guarded, POLICY, ask};
+use crate::support::{Client, Folder, Gateway, Script, Upstream};
 
 fn guarded() -> Guarded {
     Guarded::new("", Access::default())
@@ -257,16 +258,50 @@ async fn with_a_token_the_api_wants_it_and_health_does_not() {
     assert_eq!(code(&guarded, reload.header("content-type", "text/plain"), "{}").await, 415, "the token does not lift the rest");
 }
 
+/// The same through the program itself: its configuration, its ports, its files.
 #[tokio::test]
-async fn it_serves_on_a_socket_and_stops_when_told() {
-    let guarded = guarded();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(serve(listener, guarded.admin.clone(), async move { drop(stopped.await) }));
-    let answer = crate::support::Client::get(address, "/livez").await;
-    assert_eq!((answer.status(), answer.json()), (200, json!({ "status": "ok" })));
-    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
-    stop.send(()).unwrap();
-    tokio::time::timeout(crate::support::PATIENCE, served).await.unwrap().unwrap().unwrap();
+async fn the_running_gateway_tells_all_of_it_on_its_admin_port() {
+    let upstream = Upstream::always(Script::json(200, r#"{"id":"c1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"It is called project nightfall."},"finish_reason":"stop"}]}"#)).await;
+    let folder = Folder::before(&upstream.url(), "[incidents]\nstore = \"kept.db\"\n");
+    let policy = "name = \"house\"\n[[rule]]\nname = \"house words\"\npatterns = ['(?i)project nightfall']\naction = \"block\"\n";
+    folder.write("policy.toml", policy);
+    let gateway = Gateway::start(folder).await;
+    let answer =
+        Client::post(gateway.addr, "/v1/chat/completions", r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#).await;
+    assert_eq!(answer.header("x-steadfast-verdict").as_deref(), Some("block"));
+
+    let host = format!("host: {}", gateway.admin);
+    let headers = [&*host, "content-type: application/json"];
+    let get = |path: &'static str| Client::request(gateway.admin, "GET", path, &headers, "");
+    let post = |path: &'static str, body: String| Client::request(gateway.admin, "POST", path, &headers, body);
+    assert_eq!(get("/readyz").await.status(), 200);
+    let incidents = gateway.parts().incidents.clone().unwrap();
+    incidents.flush().await.unwrap();
+    let found = get("/api/incidents?action=block").await.json();
+    let incident = &found["incidents"][0];
+    assert_eq!(incident["request_id"].as_str(), answer.header("x-steadfast-request-id").as_deref());
+    assert_eq!(incident["excerpt"], json!({ "before": "It is called ", "matched": "project nightfall", "after": "." }));
+    let page = get("/metrics").await.text();
+    let verdict = r#"steadfast_verdicts_total{action="block",mode="enforce",policy="house",route="/",rule="house words"} 1"#;
+    assert!(page.contains(verdict), "{page}");
+    assert!(!page.contains("nightfall"), "no text in metrics");
+
+    let score = async |text: &str| {
+        let body = json!({ "response": text }).to_string();
+        post("/api/score", body).await.json()["action"].clone()
+    };
+    assert_eq!(score("Project Nightfall").await, "block");
+    gateway.folder.write("policy.toml", "name = \"broken\"\nmod = 1\n");
+    let refused = post("/api/reload", "{}".into()).await;
+    assert_eq!((refused.status(), refused.json()["error"]["problems"][0]["line"].clone()), (422, json!(2)));
+    assert_eq!(score("Project Nightfall").await, "block", "the old policy is still in force");
+    gateway.folder.write("policy.toml", &policy.replace("nightfall", "daybreak"));
+    assert_eq!(post("/api/reload", "{}".into()).await.status(), 200);
+    assert_eq!((score("Project Nightfall").await, score("Project Daybreak").await), (json!("allow"), json!("block")));
+    let reloads = get("/api/status").await.json()["counts"]["reloads"].clone();
+    assert!(reloads["failure"].as_u64() >= Some(1), "the file watch may have tried it too: {reloads}");
+
+    let forged = ["host: evil.example"];
+    assert_eq!(Client::request(gateway.admin, "GET", "/api/incidents", &forged, "").await.status(), 403);
+    gateway.stop().await;
 }
