@@ -258,6 +258,25 @@ async fn with_a_token_the_api_wants_it_and_health_does_not() {
     assert_eq!(code(&guarded, reload.header("content-type", "text/plain"), "{}").await, 415, "the token does not lift the rest");
 }
 
+#[tokio::test]
+async fn every_documented_page_is_there() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/admin.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let pages: Vec<(&str, &str)> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next()?.split_once(' '))
+        .filter(|(method, _)| matches!(*method, "GET" | "POST"))
+        .collect();
+    assert_eq!(pages.len(), 13, "{pages:?}");
+    let guarded = guarded();
+    for (method, page) in pages {
+        let request = Request::builder().method(method).uri(page.replace("{id}", "x")).header("host", "localhost");
+        let (_, body) =
+            ask(&guarded.admin, request.header("content-type", "application/json").body(Body::from("{}")).unwrap()).await;
+        assert!(!body.contains("no such page") && !body.contains("another method"), "{method} {page}: {body}");
+    }
+}
+
 /// The same through the program itself: its configuration, its ports, its files.
 #[tokio::test]
 async fn the_running_gateway_tells_all_of_it_on_its_admin_port() {
