@@ -86,14 +86,16 @@ impl Config {
         let root = document.root();
         let section = |name: &str| root.table(name);
         let upstreams = upstream::read_all(&root, cx);
+        let classifier = Classifier::read(&root, cx);
+        let model = classifier.path != ClassifierPath::None;
         let mut config = Config {
             file,
             files: Files::default(),
             server: Server::read(section("server"), cx),
             limits: Limits::read(section("limits")),
-            routes: route::read_all(&root, &upstreams, cx),
+            routes: route::read_all(&root, &upstreams, model, cx),
             upstreams,
-            classifier: Classifier::read(&root, cx),
+            classifier,
             session: Session::read(section("session"), cx),
             incidents: Incidents::read(section("incidents"), cx),
             telemetry: Telemetry::read(section("telemetry")),

@@ -63,11 +63,11 @@ impl Route {
         }
     }
 
-    fn read(table: &Table<'_>, upstreams: &[Upstream], cx: &Reading<'_>) -> Option<Self> {
+    fn read(table: &Table<'_>, upstreams: &[Upstream], model: bool, cx: &Reading<'_>) -> Option<Self> {
         let name = table.item("name").and_then(|item| name_of(&item));
         let path = table.item("path").map_or(Some("/".to_owned()), |item| path(&item));
         let host = table.item("host").and_then(|item| item.nonempty().map(str::to_ascii_lowercase));
-        let model = table.nonempty("model").map(str::to_owned);
+        let wanted = table.nonempty("model").map(str::to_owned);
         let api = table.item("api").and_then(|item| upstream::api(&item));
         let strip_prefix = table.bool("strip_prefix").unwrap_or(false);
         let mut headers = Vec::new();
@@ -89,14 +89,14 @@ impl Route {
             _ => table.require("upstream", "the name of an [[upstream]]").and_then(|item| known(&item, upstreams)),
         };
         let fallback = table.item("fallback").map(|item| fallbacks(&item, target.as_deref(), api, upstreams)).unwrap_or_default();
-        let policy = part(table, "policy", "policies/default.toml", cx);
+        let policy = part(table, "policy", default_policy(model), cx);
         let persona = part(table, "persona", "policies/personas/assistant.toml", cx);
         let mut route = Route {
             name: String::new(),
             path: path?,
             host,
             headers,
-            model,
+            model: wanted,
             api,
             strip_prefix,
             upstream: target?,
@@ -143,10 +143,11 @@ impl Route {
     }
 }
 
-pub(super) fn read_all(root: &Table<'_>, upstreams: &[Upstream], cx: &Reading<'_>) -> Vec<Route> {
+/// `model`: whether there is a classifier, which the default policy depends on.
+pub(super) fn read_all(root: &Table<'_>, upstreams: &[Upstream], model: bool, cx: &Reading<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for table in root.tables("route") {
-        let route = Route::read(&table, upstreams, cx);
+        let route = Route::read(&table, upstreams, model, cx);
         if let Some(mut route) = route {
             if routes.iter().any(|other| other.name == route.name) {
                 if let Some(item) = table.item("name") {
@@ -162,7 +163,7 @@ pub(super) fn read_all(root: &Table<'_>, upstreams: &[Upstream], cx: &Reading<'_
     if !root.has("route") {
         match upstreams {
             [only] => routes.push(Route {
-                policy: shipped("policies/default.toml", cx),
+                policy: shipped(default_policy(model), cx),
                 persona: shipped("policies/personas/assistant.toml", cx),
                 ..Route::to(&only.name)
             }),
@@ -229,6 +230,11 @@ fn part(table: &Table<'_>, key: &str, default: &str, cx: &Reading<'_>) -> Option
         Some(item) => cx.existing(&item).map(Part::File),
         None => Some(shipped(default, cx)),
     }
+}
+
+/// The policy of routes that name none.
+fn default_policy(model: bool) -> &'static str {
+    if model { "policies/default.toml" } else { "policies/without-classifier.toml" }
 }
 
 fn shipped(default: &str, cx: &Reading<'_>) -> Part {

@@ -73,26 +73,15 @@ async fn a_url_is_enough_to_serve() {
     let upstream = Upstream::always(Script::json(200, "{\"object\":\"list\",\"data\":[]}")).await;
     let folder = Folder::new("");
     std::fs::remove_file(folder.path("steadfast.toml")).unwrap();
-    folder.write("policy.toml", "");
     let url = upstream.url();
-    let args = [
-        "--upstream",
-        &url,
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-        "--classifier",
-        "none",
-        "--policy",
-        "policy.toml",
-    ];
+    let args = ["--upstream", &url, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--classifier", "none"];
     let process = Process::serve(folder.root(), &args);
     let answer = Client::get(process.addr, "/v1/models").await;
     assert_eq!((answer.status(), answer.text().as_str()), (200, "{\"object\":\"list\",\"data\":[]}"));
     let config = Client::get(process.admin, "/api/config").await.json();
     assert_eq!(config["upstream"][0]["url"], format!("{url}/"));
     assert_eq!(config["route"][0]["path"], "/");
+    assert_eq!(config["route"][0]["policy"], "built in");
 }
 
 #[test]
