@@ -1,6 +1,6 @@
 //! The guard: a `tower` layer that judges answers. Knows HTTP bodies and services; no server, no configuration, no command line.
 //!
-//! One exchange ([`exchange`]) is one snapshot, one request read once, up to a few attempts, and one answer that leaves through
+//! One exchange (`exchange`) is one snapshot, one request read once, up to a few attempts, and one answer that leaves through
 //! [`GuardedBody`] as the [`crate::inspect::Inspector`] clears it.
 
 mod assess;

@@ -103,7 +103,7 @@ impl Pattern {
     /// A match that `text` decides and that was not decided by `text[..seen]` yet. `last`: nothing follows `text`.
     ///
     /// Called with growing texts, each time with the length before as `seen` and once with `last`, it finds a match in one of the calls
-    /// exactly if the whole text has one (matches over [`LOOK_BACK`] bytes aside).
+    /// exactly if the whole text has one (matches over 4096 bytes aside).
     #[must_use]
     pub fn find_new(&self, text: &str, seen: usize, last: bool) -> Option<Range<usize>> {
         let seen = floor_char_boundary(text, seen);
@@ -116,7 +116,7 @@ impl Pattern {
         })
     }
 
-    /// A match in the text from [`LOOK_BACK`] bytes before `seen`, new or not.
+    /// A match in the text from 4096 bytes before `seen`, new or not.
     #[must_use]
     pub fn find_recent(&self, text: &str, seen: usize, last: bool) -> Option<Range<usize>> {
         self.decided(text, seen.saturating_sub(LOOK_BACK), last).next()
