@@ -11,6 +11,7 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
 pub mod decode;
+pub mod degeneration;
 #[cfg(feature = "server")]
 pub mod demo;
 pub mod detect;

@@ -176,6 +176,8 @@ impl LineKind {
             }
             Some(b'>') => LineKind::Quote,
             Some(b'|') if line.len() > 1 => LineKind::Table,
+            // A row without its outer marks.
+            Some(_) if line.matches(" | ").count() >= 2 => LineKind::Table,
             Some(_) => LineKind::Words,
         }
     }

@@ -1,0 +1,203 @@
+//! Measures the rule-based detectors on labelled data: recall on positives, false alarms on negatives, at scores of 0.5 and 0.9.
+//!
+//! `cargo run --release --example detectors -- DATA [--every N] [--split train|dev] [--show N] [--only identity|degeneration]`
+//!
+//! `DATA` is a folder with `authored/`, `positives/`, `negatives/` and `persona/`, each with `*.jsonl` or `*.jsonl.gz` of rows
+//! `{"system"?, "response", "labels", "split"}`. Texts are cut into windows as the gateway cuts them, and each row's identity is held
+//! against the persona that its system prompt describes.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use steadfast::degeneration::DegenerationDetector;
+use steadfast::detect::{Detector, Finding};
+use steadfast::persona::Persona;
+use steadfast::persona::identity::IdentityDetector;
+use steadfast::policy::WindowSpec;
+use steadfast::score::Label;
+use steadfast::text::Channel;
+use steadfast::window::Windower;
+
+#[derive(Deserialize)]
+struct Row {
+    #[serde(default)]
+    id: String,
+    system: Option<String>,
+    response: String,
+    #[serde(default)]
+    labels: Vec<String>,
+    split: Option<String>,
+}
+
+#[derive(Default)]
+struct Tally {
+    positives: usize,
+    caught: [usize; 2],
+    others: usize,
+    alarms: [usize; 2],
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Every row of the hand-written data, every N-th of the others without labels.
+    let option =
+        |name: &str| arguments.iter().position(|argument| argument == name).and_then(|at| arguments.get(at + 1)).cloned();
+    let folder = PathBuf::from(arguments.first().ok_or("name the data's folder")?);
+    let every: usize = option("--every").map_or(Ok(1), |number| number.parse())?;
+    let show: usize = option("--show").map_or(Ok(0), |number| number.parse())?;
+    let split = option("--split");
+    let only = option("--only");
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let aria =
+        Persona::parse(include_str!("../policies/personas/aria.toml"), None).map_err(|problems| format!("{problems:?}"))?;
+
+    println!(
+        "{:28} {:18} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9}",
+        "file", "label", "positives", "≥0.5", "≥0.9", "others", "≥0.5/10k", "≥0.9/10k"
+    );
+    let mut totals: BTreeMap<(&str, Label), Tally> = BTreeMap::new();
+    for group in ["authored", "positives", "negatives", "persona"] {
+        for file in files(&folder.join(group))? {
+            let mut tallies: BTreeMap<Label, Tally> = BTreeMap::new();
+            let mut shown = 0;
+            for (number, line) in lines(&file)?.enumerate() {
+                let row: Row = match serde_json::from_str(&line?) {
+                    Ok(row) => row,
+                    Err(_) => continue,
+                };
+                if split.as_ref().is_some_and(|split| row.split.as_ref() != Some(split))
+                    || (number % every != 0 && group != "authored" && row.labels.is_empty())
+                {
+                    continue;
+                }
+                let mut best: BTreeMap<Label, Finding> = BTreeMap::new();
+                let mut note = |finding: Finding| {
+                    let known = best.get(&finding.label).is_some_and(|best| best.score >= finding.score);
+                    if !known {
+                        best.insert(finding.label, finding);
+                    }
+                };
+                if wanted("degeneration") {
+                    judge(&DegenerationDetector::default(), &row.response).for_each(&mut note);
+                }
+                if wanted("identity") {
+                    // Rows without a system prompt: what a plain assistant said, held against nobody; `negatives` say much about vendors.
+                    let persona = row.system.as_deref().map_or_else(Persona::default, Persona::from_system);
+                    judge(&IdentityDetector::new(&persona), &row.response).for_each(&mut note);
+                    if std::env::var_os("AGAINST_ARIA").is_some() && row.system.is_none() {
+                        judge(&IdentityDetector::new(&aria), &row.response).for_each(&mut note);
+                    }
+                }
+                for label in [Label::IdentitySwap, Label::HumanClaim, Label::BaseModelRegression] {
+                    let tally = tallies.entry(label).or_default();
+                    let score = best.get(&label).map_or(0.0, |finding| finding.score.get());
+                    let hits = [score >= 0.5, score >= 0.9];
+                    let positive = row.labels.iter().any(|name| name == label.as_str());
+                    let counts = if positive { &mut tally.caught } else { &mut tally.alarms };
+                    for (count, hit) in counts.iter_mut().zip(hits) {
+                        *count += usize::from(hit);
+                    }
+                    if positive {
+                        tally.positives += 1
+                    } else {
+                        tally.others += 1
+                    }
+                    if hits[0] != positive && shown < show && (wanted("identity") || label == Label::BaseModelRegression) {
+                        shown += 1;
+                        let kind = if positive { "MISS" } else { "FALSE" };
+                        let evidence = best.get(&label).map(|finding| format!("{} {}", finding.score, finding.evidence));
+                        let text = best.get(&label).map_or_else(|| tail(&row.response), |finding| around(&row.response, finding));
+                        eprintln!(
+                            "{kind} {label} {} {} | {:?} | {text}",
+                            row.id,
+                            evidence.unwrap_or_default(),
+                            row.system.as_deref().map(head)
+                        );
+                    }
+                }
+            }
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+            for (label, tally) in tallies {
+                print_row(&name, label, &tally, false);
+                let total = totals.entry((group, label)).or_default();
+                total.positives += tally.positives;
+                total.others += tally.others;
+                for at in 0..2 {
+                    total.caught[at] += tally.caught[at];
+                    total.alarms[at] += tally.alarms[at];
+                }
+            }
+        }
+    }
+    println!();
+    for ((group, label), tally) in &totals {
+        print_row(group, *label, tally, true);
+    }
+    Ok(())
+}
+
+fn print_row(name: &str, label: Label, tally: &Tally, always: bool) {
+    if !always && tally.positives == 0 && tally.alarms[0] == 0 {
+        return;
+    }
+    let rate = |count: usize| if tally.others == 0 { 0.0 } else { count as f64 * 10_000.0 / tally.others as f64 };
+    println!(
+        "{name:28} {:18} {:>9} {:>8} {:>8} {:>8} {:>9.1} {:>9.1}",
+        label.as_str(),
+        tally.positives,
+        tally.caught[0],
+        tally.caught[1],
+        tally.others,
+        rate(tally.alarms[0]),
+        rate(tally.alarms[1])
+    );
+}
+
+/// Every finding, window by window.
+fn judge<'a>(detector: &'a dyn Detector, text: &'a str) -> impl Iterator<Item = Finding> + 'a {
+    let mut windower = Windower::new(WindowSpec { tokens: 128, stride: 48 });
+    windower.push(text);
+    std::iter::from_fn(move || {
+        let seen = windower.covered();
+        let window = windower.cut()?;
+        Some(detector.examine(Channel::Answer, &text[..window.end], seen, !windower.pending()))
+    })
+    .flatten()
+}
+
+fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    files.retain(|file| {
+        file.to_str().is_some_and(|name| (name.ends_with(".jsonl") || name.ends_with(".jsonl.gz")) && !name.contains("prompts"))
+    });
+    files.sort();
+    Ok(files)
+}
+
+fn lines(file: &Path) -> std::io::Result<impl Iterator<Item = std::io::Result<String>>> {
+    let raw = std::fs::File::open(file)?;
+    let read: Box<dyn Read> = if file.extension().is_some_and(|extension| extension == "gz") {
+        Box::new(flate2::read::GzDecoder::new(raw))
+    } else {
+        Box::new(raw)
+    };
+    Ok(BufReader::new(read).lines())
+}
+
+fn head(text: &str) -> String {
+    text.chars().take(90).collect()
+}
+
+fn tail(text: &str) -> String {
+    let skip = text.chars().count().saturating_sub(200);
+    text.chars().skip(skip).map(|c| if c == '\n' { '⏎' } else { c }).collect()
+}
+
+fn around(text: &str, finding: &Finding) -> String {
+    let start = steadfast::text::floor_char_boundary(text, finding.span.start.saturating_sub(100));
+    let end = steadfast::text::ceil_char_boundary(text, (finding.span.end + 80).min(finding.span.start + 300));
+    text[start..end.max(start)].chars().map(|c| if c == '\n' { '⏎' } else { c }).collect()
+}

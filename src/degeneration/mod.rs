@@ -1,0 +1,100 @@
+//! Text that has come apart: loops, chat-template tokens, turns written for the user, scripts mixed within a sentence, broken characters,
+//! word salad. Raises `base_model_regression` from statistics of the raw text alone; knows no language model, persona or policy.
+//!
+//! Code, inline code and tables are left out. Each call looks back a bounded stretch, so the cost of an answer grows with its length
+//! and not with its square. What is measured, and how well: `cargo run --release --example detectors -- DATA --only degeneration`.
+
+mod repeat;
+mod salad;
+mod script;
+mod template;
+mod tokens;
+
+use std::ops::Range;
+
+use crate::detect::prose::Prose;
+use crate::detect::{Detector, Finding};
+use crate::score::{Label, Score, Source};
+use crate::text::Channel;
+
+/// How far before the new text a loop may begin, in bytes.
+const LOOK_BACK: usize = 4 << 10;
+
+/// Finds text that has come apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DegenerationDetector {
+    _private: (),
+}
+
+/// What one of the checks found.
+#[derive(Clone, Debug, PartialEq)]
+struct Symptom {
+    score: f32,
+    /// Bytes of the text.
+    range: Range<usize>,
+    /// `repeats "…" 7 times`
+    what: String,
+}
+
+impl Symptom {
+    /// The more certain of two.
+    fn or(self, other: Option<Symptom>) -> Symptom {
+        match other {
+            Some(other) if other.score > self.score => other,
+            _ => self,
+        }
+    }
+}
+
+/// The more certain of two, where either may be missing.
+fn stronger(one: Option<Symptom>, other: Option<Symptom>) -> Option<Symptom> {
+    match one {
+        Some(one) => Some(one.or(other)),
+        None => other,
+    }
+}
+
+impl Detector for DegenerationDetector {
+    fn source(&self) -> Source {
+        Source::Degeneration
+    }
+
+    /// A tool call's arguments are data of any form: only long exact loops count there.
+    fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding> {
+        let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
+        let tokens = tokens::tokens(text, &prose);
+        let looped = repeat::loops(text, &tokens, seen);
+        let symptom = if channel == Channel::ToolCall {
+            looped.filter(|symptom| symptom.score >= 1.0)
+        } else {
+            let all = [
+                repeat::share(&tokens, seen),
+                template::tokens(text, &prose, seen),
+                template::turns(text, &prose, seen),
+                script::mixed(text, &prose, seen, last),
+                salad::broken(text, &prose, seen),
+                salad::stutter(&tokens, text, seen),
+            ];
+            all.into_iter().fold(looped, stronger)
+        }?;
+        Some(Finding {
+            label: Label::BaseModelRegression,
+            score: Score::clamped(symptom.score)?,
+            span: symptom.range,
+            evidence: symptom.what,
+        })
+    }
+}
+
+/// A piece of text for evidence: short and on one line.
+fn excerpt(text: &str) -> String {
+    const CHARS: usize = 60;
+    let mut short: String = text.chars().take(CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(CHARS).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests;

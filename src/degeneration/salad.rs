@@ -1,0 +1,109 @@
+//! Broken characters, and word salad as far as it can be told without a model: little words doubled and strung together as no language
+//! strings them. Anything finer is the classifier's business.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use super::tokens::Token;
+use super::{Symptom, excerpt};
+use crate::detect::prose::{Part, Prose};
+
+/// Runs of U+FFFD, and the marks that text of a wrong encoding leaves.
+pub(super) fn broken(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {
+    const MARKS: [&str; 6] =
+        ["\u{FFFD}\u{FFFD}\u{FFFD}", "锟斤拷", "烫烫烫", "屯屯屯", "[object Object] undefined", "undefined undefined"];
+    let from = crate::text::floor_char_boundary(text, seen.saturating_sub(32)).max(prose.start());
+    let found = MARKS.iter().filter_map(|mark| {
+        let at = from + text[from..].find(mark)?;
+        let range = at..at + mark.len();
+        (range.end > seen && prose.part_at(at) == Part::Prose).then_some(range)
+    });
+    let range = found.min_by_key(|range| range.start)?;
+    Some(Symptom { score: 0.92, what: format!("holds broken characters {:?}", excerpt(&text[range.clone()])), range })
+}
+
+/// Pairs of little words that hardly occur in written English: `the of`, `a the`, `of of`.
+static PAIRS: LazyLock<HashSet<(&str, &str)>> = LazyLock::new(|| {
+    let articles = ["the", "a", "an"];
+    let mut pairs: HashSet<(&str, &str)> = HashSet::new();
+    for article in articles {
+        for word in ["the", "a", "an", "of", "and", "to", "is", "was", "for", "with", "by", "from", "at"] {
+            pairs.insert((article, word));
+        }
+    }
+    for word in ["of", "and", "to", "for", "with", "at", "from", "or", "by"] {
+        pairs.insert((word, word));
+    }
+    for pair in [
+        ("of", "and"),
+        ("of", "to"),
+        ("of", "is"),
+        ("of", "for"),
+        ("with", "of"),
+        ("and", "of"),
+        ("to", "of"),
+        ("for", "of"),
+        ("by", "of"),
+        ("at", "of"),
+    ] {
+        pairs.insert(pair);
+    }
+    // Letters and abbreviations make these ordinary: "vitamin a is", "the a to z".
+    for pair in [
+        ("a", "is"),
+        ("a", "to"),
+        ("a", "and"),
+        ("a", "of"),
+        ("a", "was"),
+        ("a", "for"),
+        ("the", "a"),
+        ("a", "a"),
+        ("a", "by"),
+        ("a", "with"),
+        ("a", "from"),
+        ("a", "at"),
+        ("a", "the"),
+    ] {
+        pairs.remove(&pair);
+    }
+    pairs
+});
+
+/// Impossible pairs of little words, several in a short stretch.
+pub(super) fn stutter(tokens: &[Token], text: &str, seen: usize) -> Option<Symptom> {
+    const STRETCH: usize = 60;
+    let fresh = tokens.partition_point(|token| token.end as usize <= seen);
+    let part = &tokens[fresh.saturating_sub(STRETCH)..];
+    let mut at: Vec<usize> = Vec::new();
+    for (index, pair) in part.windows(2).enumerate() {
+        let [one, two] = pair else { continue };
+        if one.end as usize + 1 != two.start as usize {
+            continue;
+        }
+        let words = (&text[one.range()], &text[two.range()]);
+        let short = words.0.len() <= 5 && words.1.len() <= 5;
+        if short && PAIRS.contains(&(words.0.to_ascii_lowercase().as_str(), words.1.to_ascii_lowercase().as_str())) {
+            at.push(index);
+        }
+    }
+    // The densest stretch that ends in new text.
+    let ends = at.iter().enumerate().filter(|(_, index)| part[**index + 1].end as usize > seen);
+    let (count, first, last) = ends
+        .map(|(place, &index)| {
+            let near = at[..=place].iter().filter(|other| index - **other <= STRETCH).count();
+            (near, at[place + 1 - near], index)
+        })
+        .max_by_key(|(count, ..)| *count)?;
+    let score = match count {
+        0..=1 => return None,
+        2 => 0.5,
+        3 => 0.8,
+        _ => 0.92,
+    };
+    let range = part[first].range().start..part[last + 1].range().end;
+    Some(Symptom {
+        score,
+        what: format!("strings little words together {count} times: {:?}", excerpt(&text[range.clone()])),
+        range,
+    })
+}
