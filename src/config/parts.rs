@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Files, Part};
+use crate::degeneration::DegenerationDetector;
 use crate::detect::Detector;
 use crate::document::Problem;
 use crate::persona::Persona;
@@ -92,5 +93,6 @@ impl<'c> Parts<'c> {
 
 /// The rule-based detectors for a persona.
 fn detectors(persona: &Persona) -> Arc<[Box<dyn Detector>]> {
-    Arc::new([Box::new(IdentityDetector::new(persona)) as Box<dyn Detector>])
+    let identity: Box<dyn Detector> = Box::new(IdentityDetector::new(persona));
+    Arc::new([identity, Box::new(DegenerationDetector::default())])
 }
