@@ -156,6 +156,8 @@ pub struct TurnVerdict {
     pub message: usize,
     /// As in [`RowVerdict`].
     pub action: &'static str,
+    /// `session.drift` as the turn's rules saw it.
+    pub drift: f64,
     /// As in [`RowVerdict`].
     pub rule: Option<String>,
     /// As in [`RowVerdict`].
@@ -245,6 +247,7 @@ impl Row {
                     turns.push(TurnVerdict {
                         message,
                         action,
+                        drift: session.drift,
                         rule,
                         labels: Labels(judged.verdict.scores),
                         signals: Measured(judged.verdict.signals),

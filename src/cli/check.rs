@@ -1,10 +1,11 @@
 //! `steadfast check`: loads everything that `serve` would, and starts nothing.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigArgs, NO, print_problems};
+use super::{ConfigArgs, NO, output, print_problems};
 use crate::config::{ClassifierPath, Config, Sources};
 use crate::document::Problem;
 use crate::proxy::live::Live;
@@ -22,7 +23,9 @@ impl Check {
         let sources = self.config.sources(None, None);
         match check(&sources) {
             Ok(summary) => {
-                println!("{summary}");
+                let mut out = output::results();
+                writeln!(out, "{summary}")?;
+                out.flush()?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(problems) => {

@@ -4,7 +4,13 @@
 mod check;
 mod completions;
 mod demo;
+mod judge;
+mod lines;
+mod output;
+mod score;
 mod serve;
+mod suites;
+mod test;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +41,10 @@ enum Command {
     Demo(demo::Demo),
     /// Reads configuration, policies, personas and classifier, and reports every mistake with its place.
     Check(check::Check),
+    /// Judges a text, or rows of answers, as the gateway would.
+    Score(score::ScoreArgs),
+    /// Runs the cases of policies and personas.
+    Test(test::TestArgs),
     /// Prints a completion script for a shell.
     Completions(completions::Completions),
 }
@@ -82,18 +92,20 @@ pub fn main() -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Score(score) => score.run(),
+        Command::Test(test) => test.run(),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("steadfast: {error:#}");
+        if output::is_closed_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        output::say(format!("steadfast: {error:#}"));
         ExitCode::from(FAILED)
     })
 }
 
 /// Prints mistakes, one a line.
 fn print_problems(problems: &[Problem]) {
-    for problem in problems {
-        eprintln!("{problem}");
-    }
-    let count = problems.len();
-    eprintln!("steadfast: {count} problem{}", if count == 1 { "" } else { "s" });
+    problems.iter().for_each(output::say);
+    output::say(format!("steadfast: {}", output::count(problems.len(), "problem")));
 }

@@ -63,6 +63,18 @@ impl Sources {
     /// # Errors
     /// Every mistake, in the order of the file.
     pub fn load(&self) -> Result<Config, Vec<Problem>> {
+        self.read(false)
+    }
+
+    /// Reads everything for a command that judges and does not serve: upstreams may be missing, and secrets need not be at hand.
+    ///
+    /// # Errors
+    /// As [`Sources::load`].
+    pub fn load_to_judge(&self) -> Result<Config, Vec<Problem>> {
+        self.read(true)
+    }
+
+    fn read(&self, only_judges: bool) -> Result<Config, Vec<Problem>> {
         let path = self.path();
         let mut files = Files::default();
         let mut document = match &path {
@@ -75,11 +87,16 @@ impl Sources {
             }
         };
         let mut problems = self.overlay(&mut document);
+        if only_judges && !document.root().has("upstream") {
+            document.overlay(&["upstream", "0", "name"], "none", "no upstream");
+            document.overlay(&["upstream", "0", "url"], "http://localhost", "no upstream");
+        }
         let cx = Reading {
             base: path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")),
             env: &|name| self.env.get(name).cloned(),
             exists: &Path::exists,
             files: files.into(),
+            secrets: !only_judges,
         };
         let config = Config::read(&document, &cx, path.clone());
         problems.extend(document.into_problems());
@@ -210,6 +227,22 @@ mod tests {
         let Part::File(policy) = &config.routes[0].policy else { panic!("built in") };
         assert!(policy.is_absolute() && policy.ends_with("p/x.toml"));
         assert!(matches!(&config.routes[0].persona, Part::File(path) if path.ends_with("policies/personas/assistant.toml")));
+    }
+
+    #[test]
+    fn judging_needs_no_upstream_and_no_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("steadfast.toml");
+        let mut sources = Sources { file: Some(file.clone()), flags: none(), ..Sources::default() };
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(sources.load_to_judge().unwrap().routes.len(), 1);
+        let text = "[server]\nclient_keys = { file = \"gone\" }\n[[upstream]]\nname = \"a\"\nurl = \"http://h\"\n\
+                    credential = { header = \"authorization\", env = \"KEY\" }\n";
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(sources.load().unwrap_err().len(), 2);
+        assert_eq!(sources.load_to_judge().unwrap().upstreams[0].name, "a");
+        sources.flags.policy = Some("/nowhere.toml".into());
+        assert!(sources.load_to_judge().unwrap_err()[0].to_string().contains("/nowhere.toml does not exist"));
     }
 
     #[test]

@@ -116,6 +116,8 @@ struct Reading<'a> {
     exists: &'a dyn Fn(&Path) -> bool,
     /// The files that were read.
     files: RefCell<Files>,
+    /// Fetches secrets; else they are left empty, and it does not matter whether they are there.
+    secrets: bool,
 }
 
 impl Reading<'_> {

@@ -58,6 +58,7 @@ pub(super) fn read(table: &Table<'_>, cx: &Reading<'_>) -> Option<Secret> {
         (Some(item), None) => {
             let name = item.nonempty()?;
             match (cx.env)(name) {
+                _ if !cx.secrets => Some(Secret::new(SecretSource::Env(name.to_owned()), String::new())),
                 Some(value) if !value.trim().is_empty() => {
                     Some(Secret::new(SecretSource::Env(name.to_owned()), value.trim().to_owned()))
                 }
@@ -73,6 +74,9 @@ pub(super) fn read(table: &Table<'_>, cx: &Reading<'_>) -> Option<Secret> {
         }
         (None, Some(item)) => {
             let path = cx.path(&item)?;
+            if !cx.secrets {
+                return Some(Secret::new(SecretSource::File(path), String::new()));
+            }
             let text = cx.files.borrow_mut().read(&path);
             match text {
                 Ok(value) if !value.trim().is_empty() => Some(Secret::new(SecretSource::File(path), value.trim().to_owned())),

@@ -210,15 +210,28 @@ impl Case {
     }
 }
 
+impl Mismatch {
+    /// What came instead: `allow (highest score: hate=0.41)`.
+    #[must_use]
+    pub fn got(&self) -> String {
+        let got = outcome(self.action, self.rule.as_deref(), &self.labels);
+        match &self.highest {
+            Some((label, score)) => format!("{got} (highest score: {label}={score})"),
+            None => got,
+        }
+    }
+}
+
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Mismatch { expected, action, rule, labels, highest } = self;
-        let expected = outcome(expected.action, expected.rule.as_deref(), &expected.labels);
-        write!(f, "{expected} expected, got {}", outcome(*action, rule.as_deref(), labels))?;
-        if let Some((label, score)) = highest {
-            write!(f, " (highest score: {label}={score})")?;
-        }
-        Ok(())
+        write!(f, "{} expected, got {}", self.expected, self.got())
+    }
+}
+
+/// `block by "hate" for hate`
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&outcome(self.action, self.rule.as_deref(), &self.labels))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::document::Problem;
 use crate::guard::events::{Observe, Unobserved};
 use crate::guard::{Limits, Snapshot};
 use crate::infer::Scorer;
-use crate::policy::Calibration;
+use crate::policy::{Calibration, Policy};
 use crate::telemetry::Metrics;
 use crate::text::Str;
 
@@ -49,6 +49,30 @@ impl Default for Basis {
             calibration: Calibration::NONE,
             metrics: Arc::new(Metrics::new()),
             budget: Arc::new(TpsBudget::default()),
+        }
+    }
+}
+
+impl Basis {
+    /// What exchanges are judged with under a policy, in character.
+    #[must_use]
+    pub fn snapshot(&self, config: &Config, policy: Arc<Policy>, (persona, detectors): config::Character) -> Snapshot {
+        Snapshot {
+            route: "guard".into(),
+            policy,
+            persona: Some(persona),
+            detectors,
+            scorer: self.scorer.clone(),
+            dialects: self.dialects.clone(),
+            api: None,
+            limits: Limits {
+                request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
+                held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
+                retry_deadline: RETRY_DEADLINE,
+                fallbacks: 0,
+            },
+            budget: self.budget.clone(),
+            observe: self.observe.clone(),
         }
     }
 }
@@ -127,26 +151,13 @@ impl Live {
             let named = |name: &str| upstreams.iter().find(|upstream| &*upstream.name == name).cloned();
             let targets: Vec<Arc<Upstream>> =
                 std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| named(name)).collect();
-            let (Some(policy), Some((persona, detectors))) = (policy, persona) else { continue };
+            let (Some(policy), Some(character)) = (policy, persona) else { continue };
             let name: Str = route.name.as_str().into();
             let api = route.api.or_else(|| targets.first().and_then(|upstream| upstream.config.api));
-            let snapshot = Snapshot {
-                route: name.clone(),
-                policy,
-                persona: Some(persona),
-                detectors,
-                scorer: basis.scorer.clone(),
-                dialects: basis.dialects.clone(),
-                api,
-                limits: Limits {
-                    request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
-                    held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
-                    retry_deadline: RETRY_DEADLINE,
-                    fallbacks: targets.len().saturating_sub(1),
-                },
-                budget: basis.budget.clone(),
-                observe: basis.observe.clone(),
-            };
+            let mut snapshot = basis.snapshot(&config, policy, character);
+            snapshot.route = name.clone();
+            snapshot.api = api;
+            snapshot.limits.fallbacks = targets.len().saturating_sub(1);
             basis.metrics.add_route(&name);
             if let Some(persona) = &snapshot.persona
                 && let Some(calibrated_at) = persona.thresholds.calibrated_at

@@ -1,6 +1,7 @@
 //! All integration tests: one binary, so that it links once; one module a subject.
 
 mod admin;
+mod cli;
 mod command_line;
 mod failures;
 mod forwarding;
