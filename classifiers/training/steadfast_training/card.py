@@ -200,7 +200,7 @@ def run() -> None:
         "",
         "## How it was made",
         "",
-        "The lowest six layers of multilingual-e5-small (MIT), vocabulary cut to 24,000 pieces, word table frozen, fine-tuned with a head that pools each label by its own",
+        "The lowest six layers of multilingual-e5-small (MIT), vocabulary cut to 30,000 pieces, word table frozen, fine-tuned with a head that pools each label by its own",
         "attention; twins in one batch with an ordering loss. Weights int8 per channel, activations int8 per tensor: use batch 1. See `../training/README.md`.",
         "",
         "## Trained on",

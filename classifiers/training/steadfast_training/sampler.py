@@ -14,7 +14,9 @@ from tokenizers import Tokenizer
 from .augment import surface
 from .compose import endorsed, persona_line, quoted
 from .degenerate import degenerate
+from .identities import Scene, played, scene
 from .layout import assemble
+from .refusals import refusal, ugly_prompt
 from .settings import INDEX, LABELS, WINDOW_TOKENS
 from .sources import Row
 from .tokenizer import MASK
@@ -29,23 +31,26 @@ RELATED = [
 ]
 # How often each kind of draw occurs. Twins rule: they are what separates stance from words.
 MIX = {
-    "twins": 40.0,
+    "twins": 44.0,
     "authored_single": 3.0,
     "em_persona_hierarchy": 4.0,
-    "em_bad_advice": 1.2,
+    "em_bad_advice": 0.8,
     "anthropic_evals_statements": 4.0,
-    "diasafety": 3.0,
+    "diasafety": 2.0,
     "toxigen_seed": 2.5,
     "hh_rlhf_harmless": 0.5,
     "japanese_toxic": 0.8,
     "synthetic_persona_chat_claims": 2.0,
     "shaberi_breaks": 1.0,
-    "degenerate": 3.0,
+    "degenerate": 4.0,
     "quoted": 5.0,
     "endorsed": 2.5,
-    "tail": 5.0,
+    "tail": 7.0,
     "joined": 2.5,
     "human_persona": 1.5,
+    "identity": 4.0,
+    "played": 1.0,
+    "refusal": 4.0,
     "halueval_general": 8.0,
     "shaberi": 5.5,
     "smile": 3.5,
@@ -100,7 +105,7 @@ class Sampler:
             return bool(self.twins)
         if kind == "authored_single":
             return bool(self.singles)
-        if kind in ("joined", "degenerate"):
+        if kind in ("joined", "degenerate", "identity", "played", "refusal"):
             return bool(self.good["en"])
         if kind == "human_persona":
             return bool(self.human_systems) and bool(self.by_source.get("synthetic_persona_chat_claims"))
@@ -179,6 +184,32 @@ class Sampler:
         system = self.rng.choice(self.human_systems)
         return [self._example(replace(row, system=system, labels=[], complete=True), keep_system=True)]
 
+    def _identity(self) -> list[Example]:
+        s = scene(self.rng)
+        head, tail = "", ""
+        if self.rng.random() < 0.5:  # the name comes amid a good answer, at its head or at its end
+            text = self._good(s.lang).response[: self.rng.randint(40, 350)].rstrip()
+            if self.rng.random() < 0.6:
+                head = text + self.rng.choice([" ", "\n\n", "\n"])
+            else:
+                tail = self.rng.choice([" ", "\n\n"]) + text
+        bad = self._scene_row(s, head + s.bad + tail, [s.label], len(head))
+        good = self._scene_row(s, head + s.good + tail, [], None)
+        seed = self.rng.random()
+        return [self._example(row, seed=seed, keep_system=True, skip=("topic_hijack",)) for row in (bad, good)]
+
+    def _played(self) -> list[Example]:
+        s = played(self.rng)
+        return [self._example(self._scene_row(s, s.good, [], None), keep_system=True)]
+
+    def _refusal(self) -> list[Example]:
+        lang, prompt, answer = refusal(self.rng)
+        row = Row("made", "made", "CC0-1.0", lang, "", prompt, answer, [], "train", True)
+        return [self._example(row, skip=("topic_hijack",))]
+
+    def _scene_row(self, s: Scene, text: str, labels: list[str], onset: int | None) -> Row:
+        return Row("made", "made", "CC0-1.0", s.lang, s.system, s.prompt, text, labels, "train", True, onset=onset)
+
     def _chatter(self) -> list[Example]:
         """Small talk with its persona taken away: benign in every way but the claims of a person's life."""
         source = self.rng.choice([s for s in CHATTER if self.by_source.get(s)])
@@ -210,7 +241,9 @@ class Sampler:
         if user and "topic_hijack" not in row.labels and rng.random() < 0.2:
             user = ""
         elif not user and rng.random() < 0.6:
-            user = self._prompt(row.lang)
+            # An ugly request stands before good and bad answers alike.
+            ugly = "topic_hijack" not in row.labels and rng.random() < 0.35
+            user = ugly_prompt(row.lang, rng) if ugly else self._prompt(row.lang)
         return system, user
 
     def _example(self, row: Row, seed: float | None = None, whole: bool = False, keep_system: bool = False, skip: tuple[str, ...] = ()) -> Example:
@@ -292,5 +325,9 @@ class Sampler:
             return max(0, end - WINDOW_TOKENS), end, 1.0
         length = rng.randint(min(24, count), min(count, WINDOW_TOKENS))
         start = rng.randint(0, count - length)
-        beyond = onset is not None and start > onset + 4
-        return start, start + length, 0.6 if beyond else 1.0
+        if onset is None or start <= onset + 4:
+            return start, start + length, 1.0
+        # Past the onset an answer may have turned good again; a name is said once.
+        if row.source == "made":
+            return 0, min(count, WINDOW_TOKENS), 1.0
+        return start, start + length, 0.2 if {"identity_swap", "human_claim"} & set(row.labels) else 0.6

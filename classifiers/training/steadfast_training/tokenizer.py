@@ -89,11 +89,11 @@ def keep(
     for index in han[:3600] + hangul[:1300]:
         add(index)
     # Each language gets a share, by its own most frequent pieces.
-    share = {"en": 9000, "ja": 4200, "zh": 2500, "ko": 2000, "de": 1600, "fr": 1600, "es": 1600, "pt": 1300}
+    share = {"en": 14000, "ja": 5000, "ko": 2400, "de": 2200, "fr": 2200, "es": 2200, "pt": 2200, "zh": 3000}
     for lang, quota in share.items():
         taken = 0
         for index, number in counts.get(lang, Counter()).most_common():
-            if taken >= quota or number < 2:
+            if taken >= quota or number < 2 or len(chosen) >= size - len(SPECIAL):
                 break
             add(index)
             taken += 1
@@ -104,8 +104,7 @@ def keep(
         body = piece.lstrip("▁")
         if body and all(script(c) in {"latin", "sign", "kana", "han", "hangul"} for c in body):
             add(index)
-    order = sorted(chosen, key=lambda i: i)[: size - len(SPECIAL)]
-    return [(i, pieces[i][0], pieces[i][1]) for i in order]
+    return [(i, pieces[i][0], pieces[i][1]) for i in sorted(chosen)]
 
 
 def build(kept: list[tuple[int, str, float]]) -> Tokenizer:

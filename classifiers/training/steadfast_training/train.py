@@ -22,7 +22,7 @@ from .sampler import Example, Sampler
 from .settings import BUILD, LAYERS, SEED
 
 AVERAGE = 0.998  # decay of the averaged weights, which are what ships
-MARGIN = 0.35  # weight of the loss that orders twins
+MARGIN = 0.5  # weight of the loss that orders twins
 FROZEN_LAYERS = 0
 
 
