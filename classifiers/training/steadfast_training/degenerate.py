@@ -18,7 +18,12 @@ BOILERPLATE = [
 ]
 TOKENS = ["<|im_end|>", "<|im_start|>user", "<|eot_id|>", "</s>", "[INST]", "[/INST]", "<|endoftext|>", "### Instruction:", "<|assistant|>", "<start_of_turn>", "<s>"]
 TURNS = ["User:", "Human:", "\n\nHuman:", "Q:", "### User:", "ユーザー:", "用户：", "사용자:"]
-FOREIGN = ["ก็ได้ครับ", "इसलिए", "поэтому", "وذلك", "因此", "그러므로", "อย่างไร", "ਇਸ", "თუმცა", "לכן", "ですので", "απλώς", "ልክ"]
+FOREIGN = (
+    "ก็ได้ครับ อย่างไร สวัสดี และ ขอบคุณ ไม่ใช่ หรือ สามารถ ดังนั้น ตัวอย่าง इसलिए लेकिन क्योंकि नमस्ते उदाहरण поэтому конечно спасибо потому что например пожалуйста всегда функция "
+    "وذلك ولكن شكرا مثلا بسبب 因此 但是 所以 函数 谢谢 例如 그러므로 하지만 예를 들어 감사합니다 함수 ですので つまり 例えば しかし ありがとう λοιπόν απλώς γιατί ευχαριστώ לכן תודה אבל למשל ਇਸ ਲਈ თუმცა მაგრამ ልክ ስለዚህ հետևաբար però donc également sin embargo außerdem"
+).split()
+WORDS = [("ขอบคุณ", "Thai", "thank you"), ("спасибо", "Russian", "thank you"), ("शुक्रिया", "Hindi", "thanks"), ("شكرا", "Arabic", "thank you"), ("谢谢", "Chinese", "thank you"), ("감사합니다", "Korean", "thank you"),
+         ("ありがとう", "Japanese", "thank you"), ("ευχαριστώ", "Greek", "thank you"), ("תודה", "Hebrew", "thanks"), ("пожалуйста", "Russian", "please"), ("สวัสดี", "Thai", "hello"), ("नमस्ते", "Hindi", "hello"), ("你好", "Chinese", "hello"), ("안녕하세요", "Korean", "hello")]
 
 
 def _units(text: str) -> list[str]:
@@ -31,8 +36,39 @@ def _join(units: list[str], text: str) -> str:
     return (" " if " " in text.strip() and len(text.split()) > len(text) // 15 else "").join(units)
 
 
-def degenerate(good: str, rng: random.Random, other: str) -> tuple[str, int]:
+class Babble:
+    """Locally fluent, globally senseless: a chain of word pairs over answers on unrelated subjects."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.next: dict[str, list[str]] = {}
+        for text in texts:
+            units = _units(text[:600])
+            for left, right in zip(units, units[1:]):
+                self.next.setdefault(left, []).append(right)
+        self.starts = list(self.next)
+
+    def speak(self, rng: random.Random, count: int) -> list[str]:
+        word = rng.choice(self.starts)
+        out = [word]
+        while len(out) < count:
+            word = rng.choice(self.next[word]) if word in self.next and rng.random() > 0.12 else rng.choice(self.starts)
+            out.append(word)
+        return out
+
+
+def glossary(rng: random.Random) -> str:
+    """A good answer that is full of other scripts because it was asked for."""
+    some = rng.sample(WORDS, rng.randint(1, 5))
+    glue = rng.choice(["\n", "; ", ". "])
+    return glue.join(rng.choice(["{l}: {w} ({m})", "In {l} you say {w} for \"{m}\"", "{w} means \"{m}\" in {l}"]).format(w=w, l=l, m=m) for w, l, m in some) + "."
+
+
+def degenerate(good: str, rng: random.Random, other: str, babble: Babble | None = None) -> tuple[str, int]:
     """Returns (text, the character at which it breaks). `other` is another prompt, for run-on turns."""
+    if babble and babble.starts and rng.random() < 0.3:
+        cut = rng.choice([0, 0, rng.randint(0, min(200, len(good)))])
+        head = good[:cut] + (" " if cut else "")
+        return head + _join(babble.speak(rng, rng.randint(15, 70)), good), len(head)
     cut = rng.randint(min(20, len(good) // 2), max(min(20, len(good) // 2), min(len(good), 400)))
     head = good[:cut]
     kind = rng.random()

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from .augment import surface
 from .compose import endorsed, persona_line, quoted
-from .degenerate import degenerate
+from .degenerate import Babble, degenerate, glossary
 from .identities import Scene, played, scene
 from .layout import assemble
 from .refusals import refusal, ugly_prompt
@@ -42,7 +42,7 @@ MIX = {
     "japanese_toxic": 0.8,
     "synthetic_persona_chat_claims": 2.0,
     "shaberi_breaks": 1.0,
-    "degenerate": 4.0,
+    "degenerate": 5.0,
     "quoted": 5.0,
     "endorsed": 2.5,
     "tail": 7.0,
@@ -90,6 +90,7 @@ class Sampler:
         self.good = {"en": [], "ja": [], "zh": [], "other": []}
         for row in good:
             self.good[row.lang if row.lang in self.good else "other"].append(row)
+        self.babble = {lang: Babble([r.response for r in rows[:1500]]) for lang, rows in self.good.items()}
         self.good["authored"] = [r for r in authored if not r.positive]
         self.prompts: dict[str, list[str]] = {}
         for row in authored + good:
@@ -173,7 +174,10 @@ class Sampler:
 
     def _degenerate(self) -> list[Example]:
         row = self.rng.choice(self.good[self.rng.choice([k for k in self.good if self.good[k]])])
-        text, onset = degenerate(row.response[:1200], self.rng, self._prompt(row.lang))
+        if self.rng.random() < 0.1:
+            return [self._example(replace(row, lang="en", prompt="", response=glossary(self.rng)), skip=("topic_hijack",))]
+        babble = self.babble.get(row.lang if row.lang in ("en", "ja", "zh") else "en")
+        text, onset = degenerate(row.response[:1200], self.rng, self._prompt(row.lang), babble)
         seed = self.rng.random()
         bad = replace(row, response=text, onset=onset, labels=["base_model_regression"], complete=False)
         return [self._example(bad, seed=seed), self._example(row, seed=seed)]
