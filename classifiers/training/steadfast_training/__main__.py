@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 ORDER = ["prepare", "train", "export", "calibrate", "evaluate", "card"]
 
@@ -14,6 +15,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=None, help="train: stop (with the schedule ended) after so many minutes")
     parser.add_argument("--batch", type=int, default=48, help="windows a step (default 48)")
     parser.add_argument("--rate", type=float, default=1.5e-4, help="peak learning rate of the encoder")
+    parser.add_argument("--start", type=Path, default=None, help="train: begin with the weights of an earlier run (a model.pt) instead of the pretrained ones")
+    parser.add_argument("--freeze", type=int, default=0, help="train: keep so many of the lowest layers as they are")
     parser.add_argument("--fresh", action="store_true", help="train: ignore a checkpoint")
     arguments = parser.parse_args()
     for step in ORDER if arguments.step == "all" else [arguments.step]:
@@ -24,7 +27,7 @@ def main() -> None:
         elif step == "train":
             from .train import run
 
-            run(arguments.steps, arguments.batch, arguments.rate, minutes=arguments.minutes, fresh=arguments.fresh)
+            run(arguments.steps, arguments.batch, arguments.rate, minutes=arguments.minutes, fresh=arguments.fresh, start=arguments.start, freeze=arguments.freeze)
         elif step == "export":
             from .export import run
 

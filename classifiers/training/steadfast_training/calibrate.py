@@ -103,7 +103,9 @@ def write_manifest(scorer: Scorer, labels: list[dict]) -> None:
     scale = np.array([l["scale"] for l in labels])
     bias = np.array([l["bias"] for l in labels])
     for persona, user, answer in GOLDEN:
-        p = sigmoid(scale * scorer.answer(persona, user, answer) + bias)
+        ids = scorer.ids(answer)
+        assert len(ids) <= WINDOW_TOKENS, "a golden text is one window"
+        p = sigmoid(scale * scorer.window(scorer.ids(persona), scorer.ids(user), ids) + bias)
         shown = ", ".join(f"{name} = {value:.4f}" for name, value in zip(LABELS, p))
         lines += ["", "[[golden]]", f"persona = {text(persona)}", f"user = {text(user)}", f"text = {text(answer)}", f"probabilities = {{ {shown} }}"]
         print("golden:", answer[:50], "->", ", ".join(f"{n} {v:.2f}" for n, v in zip(LABELS, p) if v > 0.1) or "clean")

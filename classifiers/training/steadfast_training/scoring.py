@@ -12,7 +12,7 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from .layout import assemble, collate, runs
+from .layout import assemble, collate, prefixes, runs
 from .settings import LABELS, OUTPUT
 
 
@@ -38,11 +38,12 @@ class Scorer:
         return self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask, "token_type_ids": types})[0][0]
 
     def windows(self, persona: str, user: str, text: str, limit: int | None = None) -> np.ndarray:
-        """Logits of every window of the answer, [windows, labels]. `limit` thins very long answers evenly."""
+        """Logits of every window of the answer, as a whole and as a stream's first ones, [windows, labels]. `limit` thins very long answers evenly."""
         head, asked, ids = self.ids(persona[:600]), self.ids(user[-600:]), self.ids(text)
         cuts = runs(len(ids))
         if limit and len(cuts) > limit:
             cuts = [cuts[round(i * (len(cuts) - 1) / (limit - 1))] for i in range(limit)]
+        cuts = prefixes(len(ids)) + cuts
         return np.stack([self.window(head, asked, ids[a:b]) for a, b in cuts])
 
     def answer(self, persona: str, user: str, text: str, limit: int | None = None) -> np.ndarray:
@@ -50,7 +51,7 @@ class Scorer:
         return self.windows(persona, user, text, limit).max(axis=0)
 
 
-def score_rows(scorer: Scorer, rows: Iterable, limit: int | None = 6, text=lambda r: r.response, name: str = "score") -> np.ndarray:
+def score_rows(scorer: Scorer, rows: Iterable, limit: int | None = 5, text=lambda r: r.response, name: str = "score") -> np.ndarray:
     rows = list(rows)
     if not rows:
         return np.zeros((0, len(LABELS)), np.float32)

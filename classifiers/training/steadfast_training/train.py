@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -23,7 +24,6 @@ from .settings import BUILD, LAYERS, SEED
 
 AVERAGE = 0.998  # decay of the averaged weights, which are what ships
 MARGIN = 0.5  # weight of the loss that orders twins
-FROZEN_LAYERS = 0
 
 
 def fresh_model(dropout: float = 0.1, layers: int = LAYERS) -> Classifier:
@@ -80,11 +80,12 @@ def loss_of(model: Classifier, group: list[list[Example]], device: torch.device,
     return loss
 
 
-def groups_of(model: Classifier, rate: float) -> list[dict]:
+def groups_of(model: Classifier, rate: float, freeze: int = 0) -> list[dict]:
     """The word table stays as pretrained: it holds what the languages share, and the data is far too small to move it well."""
     model.word.weight.requires_grad_(False)
-    for layer in model.layers[:FROZEN_LAYERS]:
-        layer.requires_grad_(False)
+    if freeze:  # cheaper steps for a second run, when the lowest layers have settled
+        for part in (model.pos, model.segment, model.ln, *model.layers[:freeze]):
+            part.requires_grad_(False)
     head, encoder, plain = [], [], []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
@@ -102,7 +103,7 @@ def groups_of(model: Classifier, rate: float) -> list[dict]:
     ]
 
 
-def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None) -> Classifier:
+def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None, start: Path | None = None, freeze: int = 0) -> Classifier:
     """Trains and saves build/NAME.pt (the averaged weights). With `minutes`, the schedule follows the clock."""
     torch.manual_seed(SEED)
     torch.set_num_threads(int(os.environ.get("STEADFAST_THREADS", "2")))
@@ -112,7 +113,12 @@ def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh
     sampler = Sampler(rows, tokenizer, SEED, exclude)
     print(f"train {name}: {len(sampler.twins)} twins, {len(sampler.singles)} singles, device {device}, excluding {sorted(map(str, exclude))}")
     model = fresh_model().to(device)
-    groups = groups_of(model, rate)
+    if start:
+        # The word table is pretrained and frozen, so only it depends on the vocabulary; all else carries over.
+        earlier = torch.load(start, map_location=device, weights_only=True)
+        model.load_state_dict({k: v for k, v in earlier.items() if not k.startswith("word.")}, strict=False)
+        print(f"train {name}: starting from {start}")
+    groups = groups_of(model, rate, freeze)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=device.type == "cuda")
     peaks = [g["lr"] for g in optimizer.param_groups]
     moving = [p for p in model.parameters() if p.requires_grad]
