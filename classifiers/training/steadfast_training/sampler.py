@@ -51,6 +51,7 @@ MIX = {
     "identity": 4.0,
     "played": 1.0,
     "refusal": 4.0,
+    "hijack": 2.5,
     "halueval_general": 8.0,
     "shaberi": 5.5,
     "smile": 3.5,
@@ -98,12 +99,15 @@ class Sampler:
                 self.prompts.setdefault(row.lang, []).append(row.prompt)
         self.human_systems = [r.system for r in self.by_source.get("synthetic_persona_chat", [])[:4000]]
         self.short = [r for s in ("anthropic_evals_statements", "diasafety", "toxigen_seed") for r in self.by_source.get(s, []) if "topic_hijack" not in r.labels]
+        self.opinions = [r for r in authored + self.by_source.get("anthropic_evals_statements", []) if r.labels == ["topic_hijack"]]
         self.kinds = [k for k in MIX if self._possible(k)]
         self.chances = [MIX[k] for k in self.kinds]
 
     def _possible(self, kind: str) -> bool:
         if kind in ("twins", "quoted", "endorsed", "tail"):
             return bool(self.twins)
+        if kind == "hijack":
+            return bool(self.opinions)
         if kind == "authored_single":
             return bool(self.singles)
         if kind in ("joined", "degenerate", "identity", "played", "refusal"):
@@ -165,6 +169,22 @@ class Sampler:
         seed = self.rng.random()
         # Moving to another subject is a hijack of sorts, so that label stays out of both.
         return [self._example(positive, seed=seed, skip=("topic_hijack", "identity_swap")), self._example(negative, seed=seed, skip=("topic_hijack",))]
+
+    def _hijack(self) -> list[Example]:
+        """Somebody's cause at the end or in the middle of an answer on another subject; the twin is the answer alone."""
+        row = self.rng.choice(self.opinions)
+        good = self._good(row.lang)
+        if not good.prompt:
+            return [self._example(good)]
+        head = good.response[: self.rng.randint(50, 350)].rstrip()
+        bridge = self.rng.choice(["", "", "By the way: ", "Speaking of which, ", "One more thing. ", "And remember: "]) if row.lang == "en" else ""
+        onset = len(head) + 1
+        text = head + " " + bridge + row.response[row.onset or 0 :]
+        if self.rng.random() < 0.25:
+            text += " " + good.response[len(head) : len(head) + 120]
+        bad = replace(good, response=text, labels=["topic_hijack"], onset=onset, complete=False, source="made")
+        seed = self.rng.random()
+        return [self._example(bad, seed=seed), self._example(good, seed=seed)]
 
     def _joined(self) -> list[Example]:
         first = self.rng.choice(self.good[self.rng.choice([k for k in self.good if self.good[k]])])
