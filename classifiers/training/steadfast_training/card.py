@@ -112,6 +112,7 @@ def run() -> None:
     trained = [r for r in rows if r.permissive and r.split == "train"]
     licences = {r.source: r.license for r in rows}
     count = Counter((r.source, r.positive) for r in trained)
+    pieces = len(json.loads((OUTPUT / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
     lines = [
         "# collapse 0.1.0",
         "",
@@ -200,7 +201,7 @@ def run() -> None:
         "",
         "## How it was made",
         "",
-        "The lowest six layers of multilingual-e5-small (MIT), vocabulary cut to 30,000 pieces, word table frozen, fine-tuned with a head that pools each label by its own",
+        f"The lowest six layers of multilingual-e5-small (MIT), vocabulary cut to {pieces:,} pieces, word table frozen, fine-tuned with a head that pools each label by its own",
         "attention; twins in one batch with an ordering loss. Weights int8 per channel, activations int8 per tensor: use batch 1. See `../training/README.md`.",
         "",
         "## Trained on",
