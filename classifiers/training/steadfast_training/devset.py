@@ -11,7 +11,7 @@ import numpy as np
 
 from . import sources
 from .scoring import Scorer, score_rows
-from .settings import BUILD, INDEX, LABELS, OUTPUT
+from .settings import BUILD, INDEX, LABELS, OUTPUT, PACKAGE
 from .sources import Row
 
 # Most rows of a source; 0 skips. Every permissive and non-permissive source may evaluate.
@@ -48,9 +48,12 @@ def rows() -> list[Row]:
 
 
 def scored(scorer: Scorer) -> tuple[list[Row], np.ndarray]:
-    """Rows and their highest logits [rows, labels]; cached against the model's bytes."""
+    """Rows and their highest logits [rows, labels]; kept until the model, the rows or the layout change."""
     chosen = rows()
-    key = hashlib.sha256((OUTPUT / "model.onnx").read_bytes() + "".join(r.id for r in chosen).encode()).hexdigest()
+    # Scores depend on how ids are laid out and windows cut, so that code is part of the key.
+    code = b"".join((PACKAGE / name).read_bytes() for name in ("layout.py", "scoring.py", "settings.py"))
+    files = (OUTPUT / "model.onnx").read_bytes() + (OUTPUT / "tokenizer.json").read_bytes()
+    key = hashlib.sha256(files + code + "".join(r.id for r in chosen).encode()).hexdigest()
     cache = BUILD / "dev.npz"
     if cache.exists():
         saved = np.load(cache)
