@@ -189,6 +189,45 @@ mod tests {
         assert_eq!(config.classifier.path, ClassifierPath::None);
     }
 
+    /// The settings of the example that are not commented out.
+    #[test]
+    fn the_example_holds_the_defaults() {
+        let example = include_str!("../../steadfast.example.toml");
+        let shown = |file: &str| {
+            let mut shown = load(&[("steadfast.toml", file)], &[], none()).unwrap().redacted();
+            let folder = shown["file"].take();
+            let folder = folder.as_str().unwrap().trim_end_matches("steadfast.toml");
+            shown.to_string().replace(folder, "")
+        };
+        let minimal = "[[upstream]]\nname = \"openai\"\nurl = \"https://api.openai.com\"\n";
+        assert_eq!(shown(example), shown(minimal));
+    }
+
+    /// What is commented out must be good as well.
+    #[test]
+    fn every_setting_of_the_example_is_known() {
+        let example = include_str!("../../steadfast.example.toml");
+        let settings = example.lines().map(|line| match line.strip_prefix("# ") {
+            Some(setting) if setting.contains(" = ") && setting.starts_with(|c: char| c.is_ascii_lowercase()) => setting,
+            _ => line,
+        });
+        let mut text = settings.collect::<Vec<_>>().join("\n");
+        text.push_str("\n[[upstream]]\nname = \"spare\"\nurl = \"http://spare\"\napi = \"openai-chat\"\n");
+        let files = ["tls.crt", "tls.key", "ca.pem", "policies/default.toml", "policies/personas/assistant.toml"];
+        let mut files: Vec<(&str, &str)> = files.into_iter().map(|name| (name, "")).collect();
+        files.extend([("steadfast.toml", &*text), ("classifiers/collapse/manifest.toml", "")]);
+        let env = [("STEADFAST_ADMIN_TOKEN", "a"), ("STEADFAST_CLIENT_KEYS", "b"), ("OPENAI_API_KEY", "c")];
+        let config = load(&files, &env, Flags::default()).unwrap();
+        let shown = config.redacted();
+        let unset = |section: &serde_json::Value| {
+            let entries = section.as_object().unwrap().iter().filter(|(_, value)| value.is_null());
+            entries.map(|(key, _)| key.clone()).collect::<Vec<_>>()
+        };
+        for section in [&shown["server"], &shown["upstream"][0], &shown["route"][0], &shown["telemetry"], &shown["limits"]] {
+            assert!(unset(section).is_empty(), "the example does not show {:?}", unset(section));
+        }
+    }
+
     #[test]
     fn each_layer_covers_the_one_before() {
         let file = "[server]\nlisten = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:2\"\n[limits]\nin_flight = 5\n\

@@ -34,7 +34,7 @@ pub enum StartError {
     #[error(transparent)]
     System(#[from] std::io::Error),
     /// The incident store.
-    #[error("incidents.store: {0}")]
+    #[error("incidents.store: {0}; name a file that can be written, or \"none\"")]
     Incidents(#[from] incidents::OpenError),
 }
 

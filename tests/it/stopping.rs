@@ -49,6 +49,29 @@ async fn streams_end_within_the_grace() {
 }
 
 #[tokio::test]
+async fn http2_streams_end_within_the_grace_and_no_new_ones_begin() {
+    use http_body_util::{BodyExt, Full};
+    let gate = Arc::new(Notify::new());
+    let (_upstream, gateway) = streaming("shutdown_grace = \"10s\"", &gate).await;
+    let socket = TcpStream::connect(gateway.addr).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(socket);
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(hyper_util::rt::TokioExecutor::new(), io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let get = || http::Request::builder().uri("http://localhost/x").body(Full::<bytes::Bytes>::default()).unwrap();
+    let mut body = sender.send_request(get()).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+    let stopping = gateway.stopping();
+    // The GOAWAY takes a moment; then the connection takes no more.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let refused = async { sender.ready().await.is_err() || sender.send_request(get()).await.is_err() };
+    assert!(tokio::time::timeout(Duration::from_secs(5), refused).await.unwrap());
+    gate.notify_one();
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "two");
+    stopping.await.unwrap();
+    connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn answers_given_while_stopping_say_that_the_connection_ends() {
     let gate = Arc::new(Notify::new());
     let upstream = Upstream::always(Script::new().gate(&gate).head(200, &["content-length: 2"]).send("ok")).await;
