@@ -295,7 +295,7 @@ fn say(exchange: &mut Exchange, assistant: bool, text: &str) {
 
 /// What the gateway would do, in one word, and by which rule. An assessment goes on where the gateway would stop for want of a score, so
 /// the policy is asked here; what it lets through unjudged is not an allow.
-fn decided(judged: &Assessment, policy: &Policy) -> (&'static str, Option<String>) {
+pub(crate) fn decided(judged: &Assessment, policy: &Policy) -> (&'static str, Option<String>) {
     let verdict = &judged.verdict;
     let closed =
         judged.unscored.iter().map(|reason| policy.on_unscored(*reason)).find(|(fallback, _)| *fallback == Fallback::Block);

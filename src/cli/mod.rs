@@ -2,11 +2,14 @@
 //! everything else to standard error.
 
 mod check;
+#[cfg(feature = "onnx")]
+mod classifier;
 mod completions;
 mod demo;
 mod judge;
 mod lines;
 mod output;
+mod replay;
 mod score;
 mod serve;
 mod suites;
@@ -45,6 +48,11 @@ enum Command {
     Score(score::ScoreArgs),
     /// Runs the cases of policies and personas.
     Test(test::TestArgs),
+    /// Judges recorded exchanges by a policy, and compares it with another.
+    Replay(replay::ReplayArgs),
+    /// Lists, verifies and measures classifiers.
+    #[cfg(feature = "onnx")]
+    Classifier(classifier::ClassifierArgs),
     /// Prints a completion script for a shell.
     Completions(completions::Completions),
 }
@@ -94,6 +102,9 @@ pub fn main() -> ExitCode {
         Command::Completions(completions) => completions.run(),
         Command::Score(score) => score.run(),
         Command::Test(test) => test.run(),
+        Command::Replay(replay) => replay.run(),
+        #[cfg(feature = "onnx")]
+        Command::Classifier(classifier) => classifier.run(),
     };
     result.unwrap_or_else(|error| {
         if output::is_closed_pipe(&error) {

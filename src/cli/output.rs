@@ -164,6 +164,14 @@ pub(super) fn progress(total: Option<u64>, results_follow: bool) -> ProgressBar 
     bar
 }
 
+/// A line on standard error, if that is a terminal, that says what is being done.
+#[cfg(feature = "onnx")]
+pub(super) fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,6 +102,12 @@ pub fn verify(directory: &Path, options: &Options) -> Result<Verified, LoadError
     Ok(Verified { version: loaded.version, runtime: loaded.runtime, golden, deviation: loaded.deviation, took })
 }
 
+/// Whether an error says that a classifier is not what its manifest says, and not that it could not be tried (no such folder, no runtime).
+#[must_use]
+pub fn is_fault_of_the_classifier(error: &LoadError) -> bool {
+    !matches!(error, LoadError::Read { .. } | LoadError::Runtime(_) | LoadError::Threads(_))
+}
+
 /// Measures a classifier, `each` long for each length of [`LENGTHS`] and each of the two measurements; `progress` is told of each length
 /// before it begins. Without pool and cache: what the threads can do at best.
 ///

@@ -8,16 +8,16 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 /// A folder to run the program in.
-struct Place(tempfile::TempDir);
+pub struct Place(tempfile::TempDir);
 
 /// What a run left.
-struct Ran {
-    status: i32,
-    out: String,
-    err: String,
+pub struct Ran {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
 }
 
-fn repository(path: &str) -> PathBuf {
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
@@ -43,7 +43,7 @@ const PERSONA: &str = "name = \"Aria\"\n[identity]\nmaker = \"Acme\"\nis = \"an 
 
 impl Place {
     /// With a policy, a persona and a configuration that names them and the classifier of the fixtures.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let place = Place(tempfile::tempdir().unwrap());
         let classifier = repository("tests/fixtures/classifier");
         place.write("steadfast.toml", &format!("[classifier]\npath = {:?}\nworkers = 2\n", classifier.to_str().unwrap()));
@@ -52,10 +52,14 @@ impl Place {
         place
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -70,11 +74,11 @@ impl Place {
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub fn run(&self, arguments: &[&str]) -> Ran {
         self.feed(arguments, "")
     }
 
-    fn feed(&self, arguments: &[&str], input: &str) -> Ran {
+    pub fn feed(&self, arguments: &[&str], input: &str) -> Ran {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_owned();
@@ -91,12 +95,12 @@ impl Place {
 }
 
 impl Ran {
-    fn rows(&self) -> Vec<Value> {
+    pub fn rows(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
     }
 
     /// All of it, for a snapshot.
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         format!("{}\n--- standard error\n{}--- exit status {}", self.out, self.err, self.status)
     }
 }
@@ -105,7 +109,7 @@ impl Ran {
 fn help_of_every_command() {
     let place = Place::new();
     let mut told = String::new();
-    for command in ["", "score", "test", "check", "completions"] {
+    for command in ["", "score", "test", "replay", "classifier", "check", "completions"] {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let ran = place.run(&arguments);
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{command}");
@@ -285,4 +289,54 @@ fn cases_pass_fail_and_are_known_to_fail() {
     let ran = place.run(&["test", "policies/default.toml"]);
     assert_eq!(ran.status, 0);
     insta::assert_snapshot!(ran.told());
+}
+
+#[test]
+fn the_shipped_cases_run_from_the_repository() {
+    let ran = Command::new(env!("CARGO_BIN_EXE_steadfast")).arg("test").current_dir(repository("")).output().unwrap();
+    let out = String::from_utf8(ran.stdout).unwrap();
+    assert_eq!(ran.status.code(), Some(0), "{out}\n{}", String::from_utf8(ran.stderr).unwrap());
+    assert!(out.lines().last().unwrap().contains(" passed, 0 failed"), "{out}");
+}
+
+#[test]
+fn classifiers_are_listed_verified_and_measured() {
+    let place = Place::new();
+    let fixture = repository("tests/fixtures/classifier");
+    let fixture = fixture.to_str().unwrap();
+    let listed = place.run(&["classifier", "list", fixture, "--format", "json"]);
+    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    assert_eq!((&listed[0]["name"], listed[0]["labels"].as_array().unwrap().len()), (&"fixture".into(), 10));
+    let good = place.run(&["classifier", "verify"]);
+    assert_eq!(good.status, 0, "{}", good.err);
+    assert!(good.out.starts_with("REPOSITORY/tests/fixtures/classifier: good; fixture 0.0.1 on "), "{}", good.out);
+    let measured = place.run(&["classifier", "bench", "--seconds", "0.02", "--workers", "1", "--format", "json"]);
+    let measured: Value = serde_json::from_str(&measured.out).unwrap();
+    assert_eq!(measured["measured"].as_array().unwrap().len(), 3);
+    assert!(measured["measured"][0]["windows_per_second"].as_f64().unwrap() > 1.0);
+    assert_eq!(place.run(&["classifier", "bench", "--seconds", "0.02"]).out.lines().count(), 4);
+
+    for name in ["manifest.toml", "model.onnx", "tokenizer.json"] {
+        std::fs::create_dir_all(place.path("all/damaged")).unwrap();
+        std::fs::copy(format!("{fixture}/{name}"), place.path("all/damaged").join(name)).unwrap();
+    }
+    let mut model = std::fs::read(place.path("all/damaged/model.onnx")).unwrap();
+    model[100] ^= 1;
+    std::fs::write(place.path("all/damaged/model.onnx"), model).unwrap();
+    let damaged = place.run(&["classifier", "verify", "all/damaged"]);
+    assert_eq!((damaged.status, damaged.out.as_str()), (1, ""));
+    assert!(damaged.err.contains("model.sha256") && damaged.err.contains("another hash"), "{}", damaged.err);
+    place.write("all/broken/manifest.toml", "format = 99\n");
+    let listed = place.run(&["classifier", "list", "all"]);
+    assert_eq!(listed.status, 1);
+    assert!(
+        listed.out.contains("all/broken") && listed.out.contains("unusable") && listed.err.contains("all/broken/manifest.toml")
+    );
+    for arguments in [
+        &["classifier", "verify", "nowhere"][..],
+        &["classifier", "verify", "policies"],
+        &["classifier", "bench", "--seconds", "0"],
+    ] {
+        assert_eq!(place.run(arguments).status, 2, "{arguments:?}");
+    }
 }

@@ -10,6 +10,7 @@ mod metrics;
 mod policies;
 mod protocols;
 mod reloading;
+mod replay;
 mod stopping;
 mod streaming;
 mod support;
