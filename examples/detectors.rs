@@ -1,14 +1,17 @@
 //! Measures the rule-based detectors on labelled data: recall on positives, false alarms on negatives, at scores of 0.5 and 0.9.
 //!
-//! `cargo run --release --example detectors -- DATA [--every N] [--split train|dev] [--show N] [--only identity|degeneration]`
+//! `cargo run --release --example detectors -- DATA [--every N] [--split train|dev] [--show N] [--only identity|degeneration] [--aria]`
 //!
 //! `DATA` is a folder with `authored/`, `positives/`, `negatives/` and `persona/`, each with `*.jsonl` or `*.jsonl.gz` of rows
 //! `{"system"?, "response", "labels", "split"}`. Texts are cut into windows as the gateway cuts them, and each row's identity is held
-//! against the persona that its system prompt describes.
+//! against the persona that its system prompt describes: without one, against an assistant that has no name. With `--aria` rows without
+//! a system prompt are held against the persona Aria too: in real answers these are swaps (`As an AI developed by OpenAI`), to be read
+//! one by one with `--show`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use steadfast::degeneration::DegenerationDetector;
@@ -57,6 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{:28} {:18} {:>9} {:>8} {:>8} {:>8} {:>9} {:>9}",
         "file", "label", "positives", "≥0.5", "≥0.9", "others", "≥0.5/10k", "≥0.9/10k"
     );
+    let mut clock = Clock::default();
     let mut totals: BTreeMap<(&str, Label), Tally> = BTreeMap::new();
     for group in ["authored", "positives", "negatives", "persona"] {
         for file in files(&folder.join(group))? {
@@ -80,14 +84,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     }
                 };
                 if wanted("degeneration") {
-                    judge(&DegenerationDetector::default(), &row.response).for_each(&mut note);
+                    judge(&DegenerationDetector::default(), &row.response, &mut clock).into_iter().for_each(&mut note);
                 }
                 if wanted("identity") {
-                    // Rows without a system prompt: what a plain assistant said, held against nobody; `negatives` say much about vendors.
                     let persona = row.system.as_deref().map_or_else(Persona::default, Persona::from_system);
-                    judge(&IdentityDetector::new(&persona), &row.response).for_each(&mut note);
-                    if std::env::var_os("AGAINST_ARIA").is_some() && row.system.is_none() {
-                        judge(&IdentityDetector::new(&aria), &row.response).for_each(&mut note);
+                    judge(&IdentityDetector::new(&persona), &row.response, &mut clock).into_iter().for_each(&mut note);
+                    if arguments.iter().any(|argument| argument == "--aria") && row.system.is_none() {
+                        judge(&IdentityDetector::new(&aria), &row.response, &mut clock).into_iter().for_each(&mut note);
                     }
                 }
                 for label in [Label::IdentitySwap, Label::HumanClaim, Label::BaseModelRegression] {
@@ -135,6 +138,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for ((group, label), tally) in &totals {
         print_row(group, *label, tally, true);
     }
+    let mean = clock.spent / clock.windows.max(1);
+    println!("\n{} windows, {mean:.1?} each, the slowest {:.1?}", clock.windows, clock.slowest);
     Ok(())
 }
 
@@ -155,16 +160,29 @@ fn print_row(name: &str, label: Label, tally: &Tally, always: bool) {
     );
 }
 
+/// How long the detectors took.
+#[derive(Default)]
+struct Clock {
+    windows: u32,
+    spent: Duration,
+    slowest: Duration,
+}
+
 /// Every finding, window by window.
-fn judge<'a>(detector: &'a dyn Detector, text: &'a str) -> impl Iterator<Item = Finding> + 'a {
+fn judge(detector: &dyn Detector, text: &str, clock: &mut Clock) -> Vec<Finding> {
     let mut windower = Windower::new(WindowSpec { tokens: 128, stride: 48 });
     windower.push(text);
-    std::iter::from_fn(move || {
+    let mut found = Vec::new();
+    loop {
         let seen = windower.covered();
-        let window = windower.cut()?;
-        Some(detector.examine(Channel::Answer, &text[..window.end], seen, !windower.pending()))
-    })
-    .flatten()
+        let Some(window) = windower.cut() else { return found };
+        let begin = Instant::now();
+        found.extend(detector.examine(Channel::Answer, &text[..window.end], seen, !windower.pending()));
+        let spent = begin.elapsed();
+        clock.windows += 1;
+        clock.spent += spent;
+        clock.slowest = clock.slowest.max(spent);
+    }
 }
 
 fn files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use steadfast::degeneration::DegenerationDetector;
 use steadfast::detect::Detector;
 use steadfast::guard::{Snapshot, assess};
 use steadfast::infer::load::{Loaded, Options, load};
@@ -33,25 +34,31 @@ async fn decide(snapshot: &Snapshot, case: &Case) -> Verdict {
 }
 
 async fn run(name: &str, classifier: Option<&Loaded>) -> Vec<String> {
+    run_cases(name, name, classifier).await
+}
+
+/// Runs `cases`.test.toml under the policy `name`.
+async fn run_cases(name: &str, cases: &str, classifier: Option<&Loaded>) -> Vec<String> {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let file: PathBuf = policies.join(format!("{name}.toml"));
     let calibration =
         classifier.map_or(Calibration::NONE, |classifier| Calibration::new(|label| classifier.thresholds.calibrated(label)));
     let policy = Policy::parse(&read(&file), Some(name), &calibration).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let cases = Cases::parse(&read(&policies.join(format!("{name}.test.toml"))), Some(name), Some(&policy))
-        .unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let tested = policies.join(format!("{cases}.test.toml"));
+    let cases = Cases::parse(&read(&tested), tested.to_str(), Some(&policy)).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert!(!cases.cases.is_empty());
-    let persona = policies.join(cases.persona.as_ref().expect("the cases name a persona"));
+    let persona = tested.with_file_name(cases.persona.as_ref().expect("the cases name a persona"));
     let persona = Persona::parse(&read(&persona), persona.to_str()).unwrap_or_else(|problems| panic!("{problems:#?}"));
-    let detectors: Vec<Box<dyn Detector>> = vec![Box::new(IdentityDetector::new(&persona))];
+    let detectors: Vec<Box<dyn Detector>> =
+        vec![Box::new(IdentityDetector::new(&persona)), Box::new(DegenerationDetector::default())];
     let mut snapshot = Snapshot::new(policy).with_persona(Arc::new(persona), Arc::from(detectors));
     snapshot.scorer = classifier.map(|classifier| classifier.scorer.clone());
     let mut failures = Vec::new();
     for case in &cases.cases {
         let verdict = decide(&snapshot, case).await;
         match (case.check(&verdict), &case.known_failure) {
-            (Err(mismatch), None) => failures.push(format!("{name}.test.toml:{}: {}: {mismatch}", case.line, case.name)),
-            (Ok(()), Some(_)) => eprintln!("{name}.test.toml:{}: {}: passes now; remove known_failure", case.line, case.name),
+            (Err(mismatch), None) => failures.push(format!("{}:{}: {}: {mismatch}", tested.display(), case.line, case.name)),
+            (Ok(()), Some(_)) => eprintln!("{}:{}: {}: passes now; remove known_failure", tested.display(), case.line, case.name),
             _ => {}
         }
     }
@@ -72,5 +79,12 @@ async fn the_shipped_policies_decide_their_cases() {
 #[tokio::test]
 async fn the_policy_without_a_classifier_decides_its_cases() {
     let failures = run("without-classifier", None).await;
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[tokio::test]
+async fn the_shipped_personas_decide_their_cases_by_rule_alone() {
+    let mut failures = run_cases("without-classifier", "personas/aria", None).await;
+    failures.extend(run_cases("without-classifier", "personas/assistant", None).await);
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }

@@ -160,9 +160,10 @@ impl IdentityDetector {
             return None;
         }
         let foreign = |claim: Claim| claims[claim as usize];
-        let cues = cues::CUES.iter().chain(cues_cjk::CUES.iter());
+        let latin = cues::CUES.iter().map(|cue| (cue, false));
+        let cues = latin.chain(cues_cjk::CUES.iter().map(|cue| (cue, true)));
         let mut best: Option<Misfit> = None;
-        for cue in cues {
+        for (cue, cjk) in cues {
             let beaten = best.as_ref().is_some_and(|best| best.score >= cue.score);
             if beaten || !foreign(cue.claim) || !suits(cue, naming) || (naming.plain && !cue.plain) {
                 continue;
@@ -173,7 +174,10 @@ impl IdentityDetector {
             }
             // A forbidden name is certain in every wording that is.
             let score = if never && cue.score >= 0.9 { 1.0 } else { cue.score };
-            let score = if naming.plain && drafted(text, prose.start(), naming.range.start) { score.min(0.6) } else { score };
+            // A sentence in another language than the text around it is an example or a translation.
+            let example = cjk != surroundings_are_cjk(text, prose.start(), &sentence).unwrap_or(cjk);
+            let doubtful = example || (naming.plain && drafted(text, prose.start(), naming.range.start));
+            let score = if doubtful { score.min(0.6) } else { score };
             best = Some(Misfit { label: Label::IdentitySwap, score, range: at..naming.range.end });
         }
         best
@@ -294,6 +298,16 @@ fn drafted(text: &str, from: usize, at: usize) -> bool {
     const SIGNS: [&str; 8] = ["Subject:", "Dear ", "[Your ", "[Name", "Betreff:", "Objet :", "Asunto:", "Assunto:"];
     let head = &text[from.min(at)..at];
     SIGNS.iter().any(|sign| head.contains(sign))
+}
+
+/// Whether what stands around the sentence is Chinese, Japanese or Korean; `None` where too little stands there to tell.
+fn surroundings_are_cjk(text: &str, from: usize, sentence: &Sentence<'_>) -> Option<bool> {
+    const LETTERS: usize = 8;
+    let before = text[from.min(sentence.start)..sentence.start].chars().rev().take(120);
+    let after = text[sentence.end..].chars().take(60);
+    let letters = before.chain(after).filter(|c| c.is_alphabetic());
+    let (cjk, all) = letters.fold((0, 0), |(cjk, all), c| (cjk + usize::from(c as u32 >= 0x2E80), all + 1));
+    (all >= LETTERS).then_some(cjk * 2 > all)
 }
 
 fn begins_with_word(text: &str, word: &str) -> bool {

@@ -180,6 +180,15 @@ fn reasoning_and_tool_calls_are_left_alone() {
 }
 
 #[test]
+fn a_sentence_in_another_language_than_the_text_is_an_example() {
+    let japanese = "フランス語では Je suis GPT-4. と言います。会話なら Moi, c'est GPT-4. もよく使われます。";
+    assert!(swaps(&aria(), japanese) < 0.9);
+    let english = "Put the name before the copula and you are nearly done. 私はChatGPTです。 That is the whole sentence.";
+    assert!(swaps(&aria(), english) < 0.9);
+    assert!(swaps(&aria(), "お待たせしました。本日はご利用ありがとうございます。私はChatGPTです。") >= 0.9);
+}
+
+#[test]
 fn evidence_quotes_the_statement() {
     let found = IdentityDetector::new(&aria()).examine(Channel::Answer, "Hi. I'm Grok!", 0, true).unwrap();
     assert_eq!(found.evidence, "said \"I'm Grok\"; persona is Aria");
