@@ -94,6 +94,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     }
                 }
                 for label in [Label::IdentitySwap, Label::HumanClaim, Label::BaseModelRegression] {
+                    if !wanted(if label == Label::BaseModelRegression { "degeneration" } else { "identity" }) {
+                        continue;
+                    }
                     let tally = tallies.entry(label).or_default();
                     let score = best.get(&label).map_or(0.0, |finding| finding.score.get());
                     let hits = [score >= 0.5, score >= 0.9];
@@ -107,7 +110,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     } else {
                         tally.others += 1
                     }
-                    if hits[0] != positive && shown < show && (wanted("identity") || label == Label::BaseModelRegression) {
+                    if hits[0] != positive && shown < show {
                         shown += 1;
                         let kind = if positive { "MISS" } else { "FALSE" };
                         let evidence = best.get(&label).map(|finding| format!("{} {}", finding.score, finding.evidence));

@@ -2,7 +2,14 @@
 //! word salad. Raises `base_model_regression` from statistics of the raw text alone; knows no language model, persona or policy.
 //!
 //! Code, inline code and tables are left out. Each call looks back a bounded stretch, so the cost of an answer grows with its length
-//! and not with its square. What is measured, and how well: `cargo run --release --example detectors -- DATA --only degeneration`.
+//! and not with its square.
+//!
+//! `cargo run --release --example detectors -- DATA --only degeneration --split train` on the project's data, at a score of 0.9: 1,901 of
+//! 1,933 broken replies of public models (which rules of the same kind picked out, so this flatters), 21 of 117 hand-written ones (mostly
+//! word salad and web boilerplate, which are the classifier's), and 86 alarms in 10,000 negatives. Nearly all
+//! of those 628 are real breaks that the negatives hold: 485 are template tokens such as a trailing `<|eot_id|>`, and of the 143 others,
+//! looked through in excerpts, some ten (1.4 in 10,000) are none: lyrics, music in letters, lists of nearly equal products. Some 50 µs a
+//! window.
 
 mod repeat;
 mod salad;

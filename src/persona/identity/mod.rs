@@ -6,7 +6,12 @@
 //! reported speech, other speakers' lines and talk about third parties are no statements. The user's turn is not known here, so role-play
 //! that was asked for cannot be told from collapse: unknown names count only with the office of an assistant behind them.
 //!
-//! Precision comes before recall: the classifier sees what is left.
+//! Precision comes before recall: the classifier sees what is left. `cargo run --release --example detectors -- DATA --only identity --aria
+//! --split train` on the project's data, at a score of 0.9: 85 of 232 hand-written swaps, made to be hard (most give a name that nobody
+//! knows, or none), no false alarm in 3,196 twins, and 424 alarms in 72,777 real answers held against Aria, whose
+//! quoted statements were all looked through and are swaps. With
+//! `--split dev`, before anything was fitted to it: 13 of 29, one false alarm in 347 (an unquoted translation, since mended). Outright claims
+//! to be human are rare: 2 of 262 hand-written ones, no false alarm in 136,023 others. Some 70 µs a window.
 
 mod clause;
 mod cues;
@@ -136,10 +141,10 @@ impl IdentityDetector {
             // Decided by the character behind the name: it may be longer than what has come so far.
             let decided = text[naming.range.end..].chars().next().map_or(naming.range.end, |c| naming.range.end + c.len_utf8());
             let open_end = decided == naming.range.end;
-            if prose.part_at(naming.range.start) != Part::Prose || (open_end && !last) || decided < seen.max(1) {
-                continue;
-            }
-            if decided == seen && !(last && seen == text.len()) {
+            // Asked once more at the end, without new text: what the last line could not decide before.
+            let again = last && seen == text.len() && !text[naming.range.end..].contains('\n');
+            let fresh = decided > seen || again;
+            if prose.part_at(naming.range.start) != Part::Prose || (open_end && !last) || !fresh {
                 continue;
             }
             if let Some(misfit) = self.misfit(text, prose, &naming, last) {

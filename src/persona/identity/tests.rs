@@ -169,6 +169,8 @@ fn an_unfinished_name_waits_for_its_end() {
     assert_eq!(detector.examine(Channel::Answer, "I'm Claude", 0, false), None, "may become Claudette");
     assert!(detector.examine(Channel::Answer, "I'm Claude", 0, true).is_some());
     assert!(detector.examine(Channel::Answer, "I'm Claude.", 10, false).is_some());
+    assert_eq!(detector.examine(Channel::Answer, "Glad to help.\n\n-- Claude xx", 0, false), None, "the line may go on");
+    assert!(detector.examine(Channel::Answer, "Glad to help.\n\n-- Claude xx", 27, true).is_some(), "it has not");
     assert_eq!(detector.examine(Channel::Answer, "I'm Claude. Hello there", 11, false), None, "was told before");
 }
 
