@@ -148,14 +148,27 @@ pub(super) fn one_line(text: &str, most: usize) -> String {
     }
 }
 
-/// A progress bar on standard error, if that is a terminal and the results do not go to the same. `total`: bytes to read, where known.
-pub(super) fn progress(total: Option<u64>, results_follow: bool) -> ProgressBar {
+/// What a progress bar counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Bytes to read; unknown for a pipe.
+    Bytes(Option<u64>),
+    /// Pieces of work.
+    Pieces(usize),
+}
+
+/// A progress bar on standard error, if that is a terminal. `results_follow`: nothing is written to standard output meanwhile; else there
+/// is no bar where that is the same terminal.
+pub(super) fn progress(work: Work, results_follow: bool) -> ProgressBar {
     if !results_follow && io::stdout().is_terminal() {
         return ProgressBar::hidden();
     }
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{msg} [{bar:32}] {bytes}/{total_bytes} {percent}% {elapsed}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg} {bytes} {elapsed}"),
+    let (bar, template) = match work {
+        Work::Bytes(Some(total)) => {
+            (ProgressBar::new(total), "{msg} [{bar:32}] {bytes}/{total_bytes} {percent}% {elapsed}, {eta} left")
+        }
+        Work::Bytes(None) => (ProgressBar::new_spinner(), "{spinner} {msg} {bytes} {elapsed}"),
+        Work::Pieces(total) => (ProgressBar::new(total as u64), "{msg} [{bar:32}] {pos}/{len} {elapsed}, {eta} left"),
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));

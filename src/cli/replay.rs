@@ -17,7 +17,7 @@ use self::account::{Account, By, Decision, Fired, Judged, OUTCOMES};
 use self::recording::Recording;
 use super::judge::{self, JudgeArgs};
 use super::lines::{Input, Line};
-use super::output::{self, Paint, Table, count, one_line, say};
+use super::output::{self, Paint, Table, Work, count, one_line, say};
 use super::{FAILED, print_problems};
 use crate::config::Part;
 use crate::dialect::Api;
@@ -155,7 +155,7 @@ impl ReplayArgs {
 
 /// Judges every row, several at once.
 fn replay(input: &Input, policies: &Policies, api: Option<Api>, in_flight: usize, account: &mut Account) -> anyhow::Result<()> {
-    let bar = output::progress(input.size(), true);
+    let bar = output::progress(Work::Bytes(input.size()), true);
     bar.set_message("replaying");
     let mut lines = input.lines(&bar)?;
     let replayed: anyhow::Result<()> = judge::runtime()?.block_on(async {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::judge::{self, JudgeArgs};
 use super::lines::{Input, Line};
-use super::output::{self, Paint, count, one_line, say};
+use super::output::{self, Paint, Work, count, one_line, say};
 use super::{FAILED, NO, print_problems};
 use crate::guard::Snapshot;
 use crate::rows::{Row, RowVerdict};
@@ -228,7 +228,7 @@ struct Unread {
 
 /// Judges rows, several at once, and writes them in the order of the input.
 fn rows(input: &Input, snapshot: &Snapshot, in_flight: usize, format: Format, tally: &mut Tally) -> anyhow::Result<()> {
-    let bar = output::progress(input.size(), false);
+    let bar = output::progress(Work::Bytes(input.size()), false);
     bar.set_message("scoring");
     let mut lines = input.lines(&bar)?;
     let paint = Paint::of_process();

@@ -8,7 +8,7 @@ use clap::Args;
 use futures_util::{StreamExt, stream};
 
 use super::judge::{self, Judge, JudgeArgs};
-use super::output::{self, Paint, Table, count, one_line};
+use super::output::{self, Paint, Table, Work, count, one_line};
 use super::suites::{self, Subject, Suite};
 use super::{FAILED, NO, print_problems};
 use crate::config::Part;
@@ -128,7 +128,7 @@ fn same(one: &Part, other: &Part) -> bool {
 fn outcomes(ready: &[Ready], in_flight: usize) -> anyhow::Result<Vec<Outcome>> {
     let cases: Vec<(&Case, &Snapshot)> =
         ready.iter().flat_map(|ready| ready.cases.iter().map(|case| (case, &ready.snapshot))).collect();
-    let bar = output::progress(Some(cases.len() as u64), true);
+    let bar = output::progress(Work::Pieces(cases.len()), true);
     bar.set_message("testing");
     let bar_ref = &bar;
     let outcomes = judge::runtime()?.block_on(async {
