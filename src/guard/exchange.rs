@@ -259,7 +259,10 @@ impl Conduct {
                     let reply = outcome::refusal(&*self.dialect, policy, &self.exchange, facts, stream, report.request_id());
                     return Ok(outcome::own(reply, report));
                 }
-                None => return Ok(commit(parts, live, report)),
+                None => {
+                    report.committed(gate);
+                    return Ok(commit(parts, live, report));
+                }
             }
         }
     }

@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode};
 use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, Subject};
 use super::live::Live;
 use super::outcome;
+use super::retry::Gate;
 use crate::dialect::Facts;
 use crate::infer::Scored;
 use crate::inspect::Inspector;
@@ -35,6 +36,8 @@ pub(super) struct Report {
     unscored: Vec<Unscored>,
     facts: Facts,
     windows: u32,
+    /// Asked for a retry after the head has left, which can only be refused.
+    gate: Option<Arc<Gate>>,
 }
 
 impl Report {
@@ -55,6 +58,7 @@ impl Report {
             unscored: Vec::new(),
             facts: Facts::default(),
             windows: 0,
+            gate: None,
         }
     }
 
@@ -97,6 +101,11 @@ impl Report {
 
     pub(super) fn retry(&mut self, outcome: RetryOutcome) {
         self.observe.on_retry(&self.subject, outcome);
+    }
+
+    /// The head leaves: what the gate says from now on is told at the end.
+    pub(super) fn committed(&mut self, gate: Arc<Gate>) {
+        self.gate = gate.said().is_none().then_some(gate);
     }
 
     /// An answer was judged and will not be used.
@@ -163,6 +172,9 @@ impl Report {
         if let Some(live) = live {
             let verdict = live.verdict().unwrap_or_else(|| live.inspector.verdict()).clone();
             self.judged(&live.inspector, &verdict);
+        }
+        if let Some(said) = self.gate.take().and_then(|gate| gate.said()) {
+            self.observe.on_retry(&self.subject, said);
         }
         let now = Instant::now();
         let outcome = Outcome {

@@ -145,7 +145,11 @@ impl Inspector {
         let rule = &self.plan.policy.rules[hit.rule];
         let now = self.delivery != Delivery::Whole;
         let action = if now { self.settle(hit.action, hit.rule) } else { hit.action };
-        if action > self.worst.action || self.worst.cause == Cause::Clean {
+        let so_far = match self.worst.cause {
+            Cause::Rule(rule) => self.plan.policy.severity(self.worst.action, rule),
+            Cause::Clean | Cause::Unscored(_) => (self.worst.action, self.worst.action),
+        };
+        if self.plan.policy.severity(action, hit.rule) > so_far || self.worst.cause == Cause::Clean {
             self.worst = Verdict {
                 action,
                 cause: Cause::Rule(hit.rule),

@@ -81,6 +81,13 @@ action = "retry"
 retry = { attempts = 1, then = "flag" }
 
 [[rule]]
+name = "swap"
+labels = ["identity_swap"]
+at_least = 0.5
+action = "retry"
+retry = { attempts = 1, then = "block" }
+
+[[rule]]
 name = "topic"
 labels = ["topic_hijack"]
 at_least = 0.5
@@ -101,7 +108,9 @@ fn policy(head: &str) -> Policy {
 /// What a model would say: words that stand for labels.
 fn score(text: &str) -> Result<Scores, Unscored> {
     let mut scores = Scores::ZERO;
-    for (word, label) in [("BAD", Label::Hate), ("SAD", Label::Despair), ("TOPIC", Label::TopicHijack)] {
+    for (word, label) in
+        [("BAD", Label::Hate), ("SAD", Label::Despair), ("TOPIC", Label::TopicHijack), ("SWAP", Label::IdentitySwap)]
+    {
         if text.contains(word) {
             scores.raise(label, Score::ONE, Source::Model);
         }
@@ -255,6 +264,20 @@ fn the_most_severe_action_of_a_whole_answer_counts() {
     let text = format!("{{ SAD {} BAD", "filler ".repeat(40));
     let ran = run(plan, &[text.as_bytes()], 0);
     assert_eq!((ran.cut, ran.committed, ran.verdict.action), (true, false, Action::Block));
+}
+
+/// A mild retry must not hide a strict one: once retries are spent, what follows the strictest of them happens.
+#[test]
+fn of_two_retries_the_one_with_the_stricter_end_counts() {
+    let far_apart = |first: &str, second: &str| format!("{{ {first} {} {second} ", "filler ".repeat(40));
+    for text in [far_apart("SAD", "SWAP"), far_apart("SWAP", "SAD"), "{ SAD SWAP ".to_owned(), "{ SWAP SAD ".to_owned()] {
+        let mut plan = plan(policy(""));
+        plan.content_type = Some("application/json".into());
+        plan.gate = None;
+        let ran = run(plan, &[text.as_bytes()], 0);
+        assert_eq!((ran.cut, ran.committed, ran.verdict.action), (true, false, Action::Block), "{text}");
+        assert_eq!(ran.verdict.rule.as_deref(), Some("swap"), "{text}");
+    }
 }
 
 #[test]

@@ -191,7 +191,15 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The most severe action that fires (the first of equals). `None`: no rule fired. Allocates nothing then, `when` aside.
+    /// How severe it is that a rule comes to `action`. Of two retries the one whose end (`then`) is stricter is more severe: a mild one
+    /// must not hide what a strict one would withhold once attempts are spent.
+    #[must_use]
+    pub fn severity(&self, action: Action, rule: usize) -> (Action, Action) {
+        let end = self.rules.get(rule).and_then(|rule| rule.retry.as_ref()).map_or(Action::Block, |retry| retry.then);
+        (action, if action == Action::Retry { end } else { action })
+    }
+
+    /// The most severe action that fires ([`Policy::severity`]; the first of equals). `None`: no rule fired. Allocates nothing then, `when` aside.
     ///
     /// Where a rule's `when` has no value (its other conditions hold, but it divides by zero or the like, which the checks at load make
     /// rare), `on_error` decides as it does for a classifier that failed: with `block` the rule fires, since it might have and its action
@@ -200,7 +208,7 @@ impl Policy {
     pub fn judge(&self, evidence: &Evidence<'_>) -> Option<Hit> {
         let mut best: Option<Hit> = None;
         for (index, rule) in self.rules.iter().enumerate() {
-            if best.as_ref().is_some_and(|hit| hit.action >= rule.action) {
+            if best.as_ref().is_some_and(|hit| self.severity(hit.action, hit.rule) >= self.severity(rule.action, index)) {
                 continue;
             }
             let Some(fired) = rule.fires(evidence) else { continue };

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 
+use steadfast::guard::events::{Observe, RetryOutcome, Subject};
 use steadfast::guard::{GuardLayer, Snapshot};
 use steadfast::infer::{BoxFuture, Job, ScoreError, Scored, Scorer, Stage};
 use steadfast::policy::{Calibration, Policy};
@@ -200,6 +201,46 @@ async fn retries_end_and_then_the_rule_decides() {
     assert_eq!(parts.headers["x-steadfast-verdict"], "block");
     assert_eq!(parts.headers["x-steadfast-attempts"], "3");
     assert_eq!(model.calls.load(Ordering::SeqCst), 3);
+}
+
+#[derive(Default)]
+struct Retries(std::sync::Mutex<Vec<RetryOutcome>>);
+
+impl Observe for Retries {
+    fn on_retry(&self, _: &Subject, outcome: RetryOutcome) {
+        self.0.lock().unwrap().push(outcome);
+    }
+}
+
+/// The operator who wonders why a stream was cut and not retried finds the answer in `retries_total`.
+#[tokio::test]
+async fn a_retry_that_comes_too_late_is_told() {
+    let mut words = vec!["fine "; 40];
+    words.extend(["DESPAIR "; 20]);
+    let (first, rest) = {
+        let body = chunks(&words);
+        let at = body.len() / 2;
+        (body[..at].to_owned(), body[at..].to_owned())
+    };
+    let router = Router::new().route(
+        "/v1/chat/completions",
+        post(move || async move {
+            // The second half comes when the first has left.
+            let halves = futures_util::stream::unfold(vec![rest, first], |mut halves| async move {
+                let half = halves.pop()?;
+                tokio::time::sleep(Duration::from_millis(if halves.is_empty() { 400 } else { 0 })).await;
+                Some((Ok::<_, std::convert::Infallible>(half), halves))
+            });
+            ([("content-type", "text/event-stream")], Body::from_stream(halves)).into_response()
+        }),
+    );
+    let retries = Arc::new(Retries::default());
+    let policy =
+        Policy::parse(POLICY, Some("test.toml"), &Calibration::new(|_| None)).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let guard = GuardLayer::new(Snapshot::new(policy).with_scorer(Arc::new(Words)).with_observer(retries.clone()));
+    let (_, body) = ask(router.layer(guard), question(true)).await;
+    assert!(body.contains("fine ") && body.contains("content_filter") && !body.contains("DESPAIR"), "{body}");
+    assert_eq!(*retries.0.lock().unwrap(), [RetryOutcome::Committed]);
 }
 
 #[tokio::test]
