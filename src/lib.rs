@@ -17,6 +17,7 @@ pub mod demo;
 pub mod detect;
 pub mod dialect;
 pub mod document;
+pub mod drift;
 pub mod frame;
 pub mod guard;
 #[cfg(feature = "server")]

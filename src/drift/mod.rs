@@ -1,0 +1,28 @@
+//! The statistics of drift: charts that add up small deviations over turns and over answers, and how their limits are found. Pure
+//! arithmetic on numbers and whole sequences of them; knows nothing of labels, personas, conversations or requests.
+//!
+//! | question | chart | limit from |
+//! | --- | --- | --- |
+//! | has this conversation moved away from its persona? | [`Cusum`] of standardised residuals, [`Ewma`] beside it | [`limit_for`] on a [`BlockBootstrap`] of harmless conversations |
+//! | do too many answers of a route collapse? | [`RateCusum`], a log-likelihood ratio of two rates | [`RateCusum::limit_for`] |
+//! | has a distribution moved? | [`psi`], [`Histogram`] | the usual 0.1 and 0.25 |
+//! | since when? | [`mean_shift`], and the last turn at which a CUSUM was 0 | |
+//!
+//! A CUSUM is the chart of choice because it is the fastest to see a lasting shift of known size among all charts with the same rate of
+//! false alarms (Moustakides 1986), needs one number of state, and forgets by itself when things are well again.
+
+mod bootstrap;
+mod change;
+mod cusum;
+mod distribution;
+mod normal;
+mod random;
+mod rate;
+
+pub use bootstrap::{BlockBootstrap, BootstrapError, false_alarm_rate, limit_for};
+pub use change::{Shift, mean_shift};
+pub use cusum::{Cusum, Ewma};
+pub use distribution::{Histogram, psi};
+pub use normal::{normal_cdf, normal_quantile};
+pub use random::Random;
+pub use rate::RateCusum;
