@@ -2,6 +2,7 @@
 
 mod admin;
 mod cli;
+mod clients;
 mod command_line;
 mod failures;
 mod forwarding;

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
+pub mod answers;
 pub mod client;
 pub mod gateway;
 pub mod guarded;

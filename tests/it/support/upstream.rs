@@ -213,18 +213,26 @@ impl Upstream {
 
     /// Answers each request (its head, and how many came before it) with a script.
     pub async fn start(respond: impl Fn(&Seen, usize) -> Script + Send + Sync + 'static) -> Self {
+        Upstream::run(Arc::new(respond), false).await
+    }
+
+    /// Answers each request, its body included, with a script.
+    pub async fn answering(respond: impl Fn(&Seen, usize) -> Script + Send + Sync + 'static) -> Self {
+        Upstream::run(Arc::new(respond), true).await
+    }
+
+    async fn run(respond: Arc<Respond>, body_first: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let log = Arc::new(Log::default());
-        let respond: Arc<Respond> = Arc::new(respond);
         let shared = log.clone();
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
                 socket.set_nodelay(true).unwrap();
                 let number = shared.connections.fetch_add(1, Ordering::SeqCst);
-                let connection =
-                    Connection { socket, buffer: VecDeque::new(), log: shared.clone(), respond: respond.clone(), number };
+                let (buffer, log, respond) = (VecDeque::new(), shared.clone(), respond.clone());
+                let connection = Connection { socket, buffer, log, respond, body_first, number };
                 connections.spawn(connection.run());
             }
         });
@@ -275,6 +283,7 @@ struct Connection {
     buffer: VecDeque<u8>,
     log: Arc<Log>,
     respond: Arc<Respond>,
+    body_first: bool,
     number: usize,
 }
 
@@ -296,8 +305,12 @@ impl Connection {
                 seen.push(Seen { connection: self.number, ..head.clone() });
                 seen.len() - 1
             };
-            let script = (self.respond)(&head, index);
             let mut body = Some(length);
+            if self.body_first && !self.read_body(&mut body, index, false).await {
+                return self.left();
+            }
+            let seen = if self.body_first { self.log.seen.lock().unwrap()[index].clone() } else { head };
+            let script = (self.respond)(&seen, index);
             if !script.early && !self.read_body(&mut body, index, false).await {
                 return self.left();
             }
