@@ -3,6 +3,7 @@
 
 mod classifier;
 mod files;
+mod fit;
 mod incidents;
 mod limits;
 mod load;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use classifier::{Classifier, ClassifierPath, Runtime};
 pub use files::Files;
+pub use fit::unfit;
 pub use incidents::{IncidentStore, Incidents};
 pub use limits::Limits;
 pub use load::{Flags, Sources};

@@ -61,6 +61,12 @@ impl Upstream {
         Upstream { name: name.to_owned(), url, api: None, credential: None, protocol: Protocol::Auto, ca: None, forwarded: true }
     }
 
+    /// Whether it is shown a credential in place of the client's `authorization`, and with it of any signature of the client's.
+    #[must_use]
+    pub fn replaces_authorization(&self) -> bool {
+        self.credential.as_ref().is_some_and(|credential| credential.header == http::header::AUTHORIZATION)
+    }
+
     fn read(table: Table<'_>, cx: &Reading<'_>) -> Option<Self> {
         let name = table.require("name", "a name that routes refer to").and_then(|item| name_of(&item));
         let url = table.require("url", "like \"https://api.openai.com\"").and_then(|item| url(&item));

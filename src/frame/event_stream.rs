@@ -10,6 +10,9 @@ const PRELUDE: usize = 12;
 /// The prelude and the final checksum.
 const OVERHEAD: usize = PRELUDE + 4;
 
+/// The type of a header whose value is text.
+const STRING: u8 = 7;
+
 const CHECKSUM: FrameError = FrameError::Malformed("event stream: wrong checksum");
 const HEADERS: FrameError = FrameError::Malformed("event stream: headers");
 
@@ -92,6 +95,26 @@ fn lengths(prelude: &[u8; PRELUDE]) -> Result<(usize, usize), FrameError> {
     Ok((total, headers))
 }
 
+/// Appends a frame with these string headers. What is written here is short: a frame over 4 GiB could not say its length.
+pub fn write(out: &mut Vec<u8>, headers: &[(&str, &str)], payload: &[u8]) {
+    let mut block = Vec::new();
+    for (name, value) in headers {
+        block.push(u8::try_from(name.len()).unwrap_or(u8::MAX));
+        block.extend_from_slice(&name.as_bytes()[..name.len().min(usize::from(u8::MAX))]);
+        block.push(STRING);
+        block.extend_from_slice(&u16::try_from(value.len()).unwrap_or(u16::MAX).to_be_bytes());
+        block.extend_from_slice(&value.as_bytes()[..value.len().min(usize::from(u16::MAX))]);
+    }
+    let word = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+    let start = out.len();
+    out.extend_from_slice(&word(OVERHEAD + block.len() + payload.len()));
+    out.extend_from_slice(&word(block.len()));
+    out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
+    out.extend_from_slice(&block);
+    out.extend_from_slice(payload);
+    out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
+}
+
 /// The value of the header that names the event. `None` where the headers cannot be walked.
 fn name(mut headers: &[u8]) -> Option<&[u8]> {
     let mut found: &[u8] = &[];
@@ -112,7 +135,7 @@ fn name(mut headers: &[u8]) -> Option<&[u8]> {
             _ => return None,
         };
         let (value, rest) = rest.split_at_checked(length)?;
-        if kind == 7 && matches!(name, b":event-type" | b":exception-type" | b":error-code") {
+        if kind == STRING && matches!(name, b":event-type" | b":exception-type" | b":error-code") {
             found = value;
         }
         headers = rest;

@@ -4,7 +4,7 @@
 //! One pass: each byte is scanned once and, where an event lies in more than one chunk, copied once. The events of a body do not
 //! depend on how it was chunked, and their raw bytes concatenated are the body.
 
-mod event_stream;
+pub mod event_stream;
 mod json_array;
 mod lines;
 mod sniff;

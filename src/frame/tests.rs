@@ -310,6 +310,15 @@ fn frames_are_named_and_checked() {
 }
 
 #[test]
+fn written_frames_are_those_of_the_format() {
+    let headers = [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
+    let mut written = b"before".to_vec();
+    event_stream::write(&mut written, &headers, b"{\"bytes\":\"\"}");
+    event_stream::write(&mut written, &[], b"");
+    assert_eq!(written[6..], [aws(&headers, b"{\"bytes\":\"\"}"), aws(&[], b"")].concat());
+}
+
+#[test]
 fn a_declared_giant_is_refused_before_it_arrives() {
     let mut prelude = 0x7fff_ffff_u32.to_be_bytes().to_vec();
     prelude.extend([0; 4]);

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,10 +19,11 @@ use super::live::{Live, Scoring, scoring_context};
 use super::outcome::{self, Failure};
 use super::report::Report;
 use super::retry::Gate;
+use super::signature::Signature;
 use super::snapshot::Snapshot;
 use super::{RequestId, Target};
 use crate::decode::Encoding;
-use crate::dialect::{Amendment, Dialect, Exchange, Recognised, RequestHead};
+use crate::dialect::{Amendment, Dialect, DialectError, Exchange, Recognised, RequestHead};
 use crate::infer;
 use crate::inspect::{Inspector, Plan, RetryGate};
 use crate::policy::{Fallback, Mode, Retry, SessionFacts};
@@ -39,6 +42,8 @@ struct Conduct {
     stream: u64,
     until: Instant,
     method: Method,
+    /// The client's signature, which covers the body and the host.
+    signature: Option<Signature>,
 }
 
 /// Runs one exchange.
@@ -109,8 +114,11 @@ where
     let exchange = Arc::new(dialect.read_request(&seen, &body).unwrap_or_else(|_| Exchange::unknown(dialect.api())));
     report.subject_mut().model = exchange.model.clone();
 
+    let signature = Signature::of(&head.headers, head.uri.query()).filter(|_| !snapshot.own_credential);
     // The answer must be readable; a compressed one that comes all the same is decoded as a whole.
-    head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if !signature.as_ref().is_some_and(|signature| signature.covers(&ACCEPT_ENCODING)) {
+        head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     let persona = snapshot.persona.as_ref().map(|persona| &persona.line);
     let context = Arc::new(scoring_context(persona, exchange.system.as_ref(), exchange.user.as_ref()));
     let conduct = Conduct {
@@ -120,6 +128,7 @@ where
         stream: STREAMS.fetch_add(1, Ordering::Relaxed),
         until: Instant::now() + snapshot.limits.retry_deadline,
         method: head.method.clone(),
+        signature,
         snapshot,
     };
     conduct.snapshot.budget.deposit();
@@ -277,8 +286,11 @@ impl Conduct {
         }
         if target.attempt > 1 {
             // With the same key the provider would repeat the answer that is not wanted.
-            head.headers.remove("idempotency-key");
-            head.headers.remove("x-idempotency-key");
+            for name in ["idempotency-key", "x-idempotency-key"].map(HeaderName::from_static) {
+                if !self.signature.as_ref().is_some_and(|signature| signature.covers(&name)) {
+                    head.headers.remove(name);
+                }
+            }
         }
         head
     }
@@ -315,13 +327,14 @@ impl Conduct {
         }
     }
 
-    /// Changes the request for the next attempt as the rule says; returns what was changed, in words.
+    /// Changes the request for the next attempt as the rule says; returns what was changed, in words. One that the client signed can
+    /// only be sent again as it is, and to nobody else.
     fn amend(&self, verdict: &Verdict, body: &mut Bytes, target: &mut Target, report: &mut Report) -> String {
         let Cause::Rule(rule) = verdict.cause else { return String::new() };
         let Some(retry) = self.snapshot.policy.rules.get(rule).and_then(|rule| rule.retry.as_ref()) else { return String::new() };
         let Retry { reanchor, temperature, fallback, .. } = retry;
         let mut changed = Vec::new();
-        if *fallback && self.snapshot.limits.fallbacks > 0 {
+        if *fallback && self.snapshot.limits.fallbacks > 0 && self.signature.is_none() {
             let next = target.fallback.map_or(0, |index| (index + 1).min(self.snapshot.limits.fallbacks - 1));
             target.fallback = Some(next);
             changed.push(format!("fallback upstream {}", next + 1));
@@ -341,7 +354,11 @@ impl Conduct {
         ];
         for (amendment, words) in wishes {
             let Some(words) = words else { continue };
-            match self.dialect.amend(body, &amendment) {
+            let amended = match self.signature {
+                Some(_) => Err(DialectError::Unsupported("a signed request")),
+                None => self.dialect.amend(body, &amendment),
+            };
+            match amended {
                 Ok(amended) => {
                     *body = amended.into();
                     changed.push(words);

@@ -13,6 +13,7 @@ mod outcome;
 mod recorded;
 mod report;
 mod retry;
+pub mod signature;
 mod snapshot;
 
 use crate::text::Str;

@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub dialects: Arc<Dialects>,
     /// The route's api, if it names one.
     pub api: Option<Api>,
+    /// Whether upstreams are shown another credential than the client's: a signature of the client's counts for nothing then.
+    pub own_credential: bool,
     /// Bounds.
     pub limits: Limits,
     /// The global retry budget, shared by all routes.
@@ -69,6 +71,7 @@ impl Snapshot {
             scorer: None,
             dialects: Arc::new(Dialects::builtin()),
             api: None,
+            own_credential: false,
             limits: Limits::default(),
             budget: Arc::new(TpsBudget::default()),
             observe: Arc::new(Unobserved),

@@ -8,6 +8,7 @@ use http::uri::Authority;
 use std::net::IpAddr;
 
 use crate::config::Credential;
+use crate::guard::signature::Signature;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -35,8 +36,14 @@ pub struct Origin {
 
 /// Makes a request's headers ready for an upstream.
 ///
-/// A signed request ([`is_signed`]) keeps its `host`, which the signature covers.
-pub fn to_upstream(headers: &mut HeaderMap, origin: Option<&Origin>, credential: Option<&Credential>, signed: bool) {
+/// A signed request keeps its `host` and every other header that the signature covers as the client sent it.
+pub fn to_upstream(
+    headers: &mut HeaderMap,
+    origin: Option<&Origin>,
+    credential: Option<&Credential>,
+    signature: Option<&Signature>,
+) {
+    let covered = signature.map(|signature| covered(headers, signature)).unwrap_or_default();
     let trailers = headers.get_all(TE).iter().any(|value| has_token(value, "trailers"));
     strip_hop_by_hop(headers);
     if trailers {
@@ -50,9 +57,15 @@ pub fn to_upstream(headers: &mut HeaderMap, origin: Option<&Origin>, credential:
     if let Some(origin) = origin {
         forwarded(headers, origin);
     }
-    if !signed {
+    if signature.is_none() {
         // The client library writes the upstream's own.
         headers.remove(HOST);
+    }
+    for (name, values) in covered {
+        headers.remove(&name);
+        for value in values {
+            headers.append(&name, value);
+        }
     }
     if let Some(credential) = credential {
         let value = HeaderValue::from_str(&format!("{}{}", credential.prefix, credential.secret.expose()));
@@ -77,13 +90,6 @@ pub fn to_client(headers: &mut HeaderMap) {
     headers.remove(ALT_SVC);
 }
 
-/// Whether a signature covers the request, so that nothing of it may change.
-#[must_use]
-pub fn is_signed(headers: &HeaderMap, query: Option<&str>) -> bool {
-    let header = headers.get(http::header::AUTHORIZATION).is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
-    header || query.is_some_and(|query| query.split('&').any(|pair| pair.starts_with("X-Amz-Signature=")))
-}
-
 /// The host asked for: HTTP/2's `:authority` or the `host` header.
 #[must_use]
 pub fn host(authority: Option<&Authority>, headers: &HeaderMap) -> Option<HeaderValue> {
@@ -105,6 +111,13 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
                 !protocol.is_empty() && protocol != "h2c" && !protocol.starts_with("tls/") && !protocol.starts_with("http/")
             })
         })
+}
+
+/// The headers that a signature covers, but for those of this hop alone, whose signature no proxy could keep.
+fn covered(headers: &HeaderMap, signature: &Signature) -> Vec<(HeaderName, Vec<HeaderValue>)> {
+    let of_this_hop = [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE, EXPECT];
+    let names = signature.headers().iter().filter(|name| !of_this_hop.contains(name) && headers.contains_key(*name));
+    names.map(|name| (name.clone(), headers.get_all(name).iter().cloned().collect())).collect()
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
@@ -215,7 +228,7 @@ mod tests {
             ("cookie", "b=2"),
             ("host", "gateway"),
         ]);
-        to_upstream(&mut headers, None, None, false);
+        to_upstream(&mut headers, None, None, None);
         assert_eq!(
             lines(&headers),
             [
@@ -234,14 +247,14 @@ mod tests {
         let mut headers = map(&[("x-forwarded-for", "1.1.1.1"), ("connection", "x-forwarded-for"), ("host", "gateway:8080")]);
         let origin =
             Origin { ip: "::ffff:10.0.0.1".parse().unwrap(), tls: true, host: Some(HeaderValue::from_static("gateway:8080")) };
-        to_upstream(&mut headers, Some(&origin), None, false);
+        to_upstream(&mut headers, Some(&origin), None, None);
         assert_eq!(
             lines(&headers),
             ["x-forwarded-for: 10.0.0.1", "x-forwarded-host: gateway:8080", "x-forwarded-proto: https"],
             "a chain that the client had removed is not revived"
         );
         let mut headers = map(&[("x-forwarded-for", "1.1.1.1"), ("x-forwarded-proto", "http")]);
-        to_upstream(&mut headers, Some(&origin), None, false);
+        to_upstream(&mut headers, Some(&origin), None, None);
         assert_eq!(
             lines(&headers),
             ["x-forwarded-for: 1.1.1.1, 10.0.0.1", "x-forwarded-host: gateway:8080", "x-forwarded-proto: http"]
@@ -256,19 +269,40 @@ mod tests {
             secret: Secret::new(SecretSource::Env("K".to_owned()), "upstream-key".to_owned()),
         };
         let mut headers = map(&[("authorization", "Bearer client"), ("authorization", "Bearer client2")]);
-        to_upstream(&mut headers, None, Some(&credential), false);
+        to_upstream(&mut headers, None, Some(&credential), None);
         assert_eq!(lines(&headers), ["authorization: Bearer upstream-key"]);
         assert!(!format!("{headers:?}").contains("upstream-key"));
     }
 
     #[test]
-    fn signed_requests_keep_their_host() {
-        let mut headers = map(&[("host", "bedrock"), ("authorization", "AWS4-HMAC-SHA256 Credential=x")]);
-        assert!(is_signed(&headers, None));
-        assert!(is_signed(&HeaderMap::new(), Some("a=b&X-Amz-Signature=0")));
-        assert!(!is_signed(&map(&[("authorization", "Bearer AWS4-")]), Some("x=X-Amz-Signature=")));
-        to_upstream(&mut headers, None, None, true);
-        assert_eq!(headers["host"], "bedrock");
+    fn signed_requests_keep_their_host_and_what_else_was_signed() {
+        let mut headers = map(&[
+            ("host", "bedrock"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("te", "trailers"),
+            ("x-steadfast-session", "s"),
+            ("x-steadfast-verdict", "allow"),
+            ("x-forwarded-for", "1.1.1.1"),
+            (
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=x, SignedHeaders=host;te;x-forwarded-for;x-hop;x-steadfast-session, Signature=y",
+            ),
+        ]);
+        let signature = Signature::of(&headers, None);
+        let origin = Origin { ip: "10.0.0.1".parse().unwrap(), tls: true, host: None };
+        let authorization = format!("authorization: {}", headers["authorization"].to_str().unwrap());
+        to_upstream(&mut headers, Some(&origin), None, signature.as_ref());
+        let expected = [
+            authorization.as_str(),
+            "host: bedrock",
+            "te: trailers",
+            "x-forwarded-for: 1.1.1.1",
+            "x-forwarded-proto: https",
+            "x-hop: 1",
+            "x-steadfast-session: s",
+        ];
+        assert_eq!(lines(&headers), expected);
     }
 
     #[test]

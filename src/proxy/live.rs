@@ -65,6 +65,7 @@ impl Basis {
             scorer: self.scorer.clone(),
             dialects: self.dialects.clone(),
             api: None,
+            own_credential: false,
             limits: Limits {
                 request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
                 held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
@@ -152,11 +153,13 @@ impl Live {
             let targets: Vec<Arc<Upstream>> =
                 std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| named(name)).collect();
             let (Some(policy), Some(character)) = (policy, persona) else { continue };
+            problems.extend(config::unfit(&config, route, &policy));
             let name: Str = route.name.as_str().into();
             let api = route.api.or_else(|| targets.first().and_then(|upstream| upstream.config.api));
             let mut snapshot = basis.snapshot(&config, policy, character);
             snapshot.route = name.clone();
             snapshot.api = api;
+            snapshot.own_credential = targets.iter().all(|upstream| upstream.config.replaces_authorization());
             snapshot.limits.fallbacks = targets.len().saturating_sub(1);
             basis.metrics.add_route(&name);
             if let Some(persona) = &snapshot.persona

@@ -18,6 +18,7 @@ use super::body::UpstreamBody;
 use super::connect::{ConnectTimeout, Connector, ConnectorError};
 use super::headers::{self, Origin};
 use crate::config::{self, Limits, Protocol};
+use crate::guard::signature::Signature;
 use crate::guard::{BoxError, Failure, ReplayBody};
 use crate::telemetry::Metrics;
 use crate::text::Str;
@@ -162,16 +163,16 @@ impl Upstream {
 
     async fn send(&self, request: Request<ReplayBody>, origin: &Origin, strip: usize) -> Result<Response<Incoming>, CallError> {
         let (mut parts, body) = request.into_parts();
-        let signed = headers::is_signed(&parts.headers, parts.uri.query());
+        let signature = Signature::of(&parts.headers, parts.uri.query()).filter(|_| !self.config.replaces_authorization());
         let origin = self.config.forwarded.then_some(origin);
-        headers::to_upstream(&mut parts.headers, origin, self.config.credential.as_ref(), signed);
+        headers::to_upstream(&mut parts.headers, origin, self.config.credential.as_ref(), signature.as_ref());
         parts.uri = self.uri(parts.uri.path_and_query(), strip)?;
         // The connection has the last word on the version; a request that names HTTP/2 is refused by HTTP/1 ones.
         parts.version = Version::HTTP_11;
         parts.extensions = http::Extensions::new();
         let progress = body.try_clone().is_none().then(Arc::<Progress>::default);
         let request = Request::from_parts(parts, Outgoing { body, progress: progress.clone() });
-        let client = if signed && self.config.protocol == Protocol::Auto { self.plain()? } else { &self.client };
+        let client = if signature.is_some() && self.config.protocol == Protocol::Auto { self.plain()? } else { &self.client };
         let mut answer = client.request(request);
         let mut seen = 0;
         loop {

@@ -1,0 +1,107 @@
+//! Whether a route, its upstreams and its policy fit together: what each of them allows and all of them together do not.
+
+use super::{Config, Part, Route, Upstream};
+use crate::dialect::Api;
+use crate::document::Problem;
+use crate::policy::{Mode, Policy};
+
+/// What cannot work on a route under its policy. Requests in `bedrock-converse` are signed by the client, unless the gateway shows the
+/// upstream a credential of its own: a signed request can only be sent as it is and where it was signed for.
+#[must_use]
+pub fn unfit(config: &Config, route: &Route, policy: &Policy) -> Vec<Problem> {
+    let upstreams: Vec<&Upstream> =
+        std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| config.upstream(name)).collect();
+    let api = route.api.or_else(|| upstreams.first().and_then(|upstream| upstream.api));
+    if api != Some(Api::BedrockConverse) || upstreams.iter().all(|upstream| upstream.replaces_authorization()) {
+        return Vec::new();
+    }
+    let file = config.file.as_ref().map_or_else(|| "configuration".to_owned(), |file| file.display().to_string());
+    let policy_file = match &route.policy {
+        Part::File(path) => path.display().to_string(),
+        Part::Builtin => "the built-in policy".to_owned(),
+    };
+    let name = &route.name;
+    let mut problems = Vec::new();
+    let key =
+        "or give its upstreams a Bedrock API key: credential = { header = \"authorization\", prefix = \"Bearer \", env = … }";
+    if policy.mode == Mode::Enforce {
+        for (index, rule) in policy.rules.iter().enumerate() {
+            let Some(retry) = &rule.retry else { continue };
+            let changes =
+                [("reanchor", retry.reanchor), ("temperature", retry.temperature.is_some()), ("fallback", retry.fallback)];
+            for (what, _) in changes.iter().filter(|(_, set)| *set) {
+                let message = format!(
+                    "changes the request, but those of route {name:?} are signed by the client (api = \"bedrock-converse\")"
+                );
+                let without = if *what == "temperature" { "leave temperature out" } else { "set it to false" };
+                let help = format!("{without} in a policy of this route's own, {key}");
+                let key = format!("rule[{index}].retry.{what}");
+                problems.push(Problem { key, ..Problem::of_file(&policy_file, message, Some(&help)) });
+            }
+        }
+    }
+    let mut wrong = |what: &str, help: &str| {
+        let message = format!("route {name:?}: {what}, but its requests are signed by the client (api = \"bedrock-converse\")");
+        problems.push(Problem::of_file(&file, message, Some(&format!("{help}, {key}"))));
+    };
+    if route.strip_prefix {
+        wrong("strip_prefix changes the path", "let clients sign and ask for the path that the upstream knows");
+    }
+    if !route.fallback.is_empty() {
+        wrong("a fallback is another host", "leave fallback out");
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Flags, Sources};
+    use crate::policy::Calibration;
+
+    fn problems(config: &str, policy: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("steadfast.toml");
+        std::fs::write(&file, format!("{config}\n[classifier]\npath = \"none\"\n")).unwrap();
+        let env = [("KEY".to_owned(), "k".to_owned())].into_iter().collect();
+        let config = Sources { file: Some(file), env, flags: Flags::default() }.load().unwrap_or_else(|bad| panic!("{bad:?}"));
+        let policy = Policy::parse(policy, None, &Calibration::new(|_| Some(0.5))).unwrap_or_else(|bad| panic!("{bad:?}"));
+        unfit(&config, &config.routes[0], &policy).iter().map(ToString::to_string).collect()
+    }
+
+    fn upstreams(api: &str, more: &str) -> String {
+        ["a", "b"]
+            .map(|name| format!("[[upstream]]\nname = \"{name}\"\nurl = \"http://{name}\"\napi = \"{api}\"\n{more}\n"))
+            .concat()
+    }
+
+    const RETRY: &str = "[[rule]]\nname = \"r\"\nlabels = [\"hate\"]\nat_least = 0.5\naction = \"retry\"\n";
+
+    #[test]
+    fn what_changes_a_signed_request_is_refused() {
+        let route = "[[route]]\nupstream = \"a\"\n";
+        let signed = format!("{}{route}", upstreams("bedrock-converse", ""));
+        let all = format!("{RETRY}retry = {{ reanchor = true, temperature = 0.3, fallback = true }}\n");
+        let found = problems(&signed, &all);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[0].contains("rule[0].retry.reanchor: ") && found[0].contains("API key"), "{}", found[0]);
+        let routing = format!("{}{route}strip_prefix = true\nfallback = [\"b\"]\n", upstreams("bedrock-converse", ""));
+        let found = problems(&routing, "");
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("strip_prefix") && found[1].contains("fallback"), "{found:?}");
+    }
+
+    #[test]
+    fn what_changes_nothing_or_is_not_signed_is_fine() {
+        let route = "[[route]]\nupstream = \"a\"\n";
+        let signed = format!("{}{route}", upstreams("bedrock-converse", ""));
+        let same = format!("{RETRY}retry = {{ reanchor = false }}\n");
+        assert_eq!(problems(&signed, &same), [""; 0]);
+        let change = format!("{RETRY}retry = {{ reanchor = true, temperature = 0.3 }}\n");
+        assert_eq!(problems(&signed, &format!("mode = \"shadow\"\n{change}")), [""; 0]);
+        assert_eq!(problems(&format!("{}{route}", upstreams("openai-chat", "")), &change), [""; 0]);
+        let key = "credential = { header = \"authorization\", prefix = \"Bearer \", env = \"KEY\" }";
+        let own = format!("{}{route}strip_prefix = true\nfallback = [\"b\"]\n", upstreams("bedrock-converse", key));
+        assert_eq!(problems(&own, &change), [""; 0]);
+    }
+}
