@@ -28,6 +28,8 @@ pub struct SessionHints {
 pub struct Exchange {
     /// The format.
     pub api: Api,
+    /// Which of the format's shapes the request is in, where it has several (of Bedrock the model family, of Cohere the version).
+    pub variant: Option<&'static str>,
     /// The model asked for (from the body or, where the format puts it there, the path).
     pub model: Option<Str>,
     /// Whether the client asked for a stream.
@@ -52,6 +54,7 @@ impl Exchange {
     pub fn unknown(api: Api) -> Self {
         Exchange {
             api,
+            variant: None,
             model: None,
             stream: false,
             candidates: 1,

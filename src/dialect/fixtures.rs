@@ -24,7 +24,11 @@ pub(crate) fn events(framing: Framing, body: Bytes) -> Vec<Event> {
 
 /// Reads a fixture and writes down what it says, a line a delta or mark, a blank line between events, the facts last.
 pub(crate) fn read(dialect: &dyn Dialect, name: &str) -> String {
-    let body = load(name);
+    read_body(dialect, load(name))
+}
+
+/// [`read`] for a body.
+pub(crate) fn read_body(dialect: &dyn Dialect, body: Bytes) -> String {
     let mut facts = Facts::default();
     let mut out = String::new();
     match Framing::sniff(None, &body).unwrap() {

@@ -5,6 +5,7 @@
 
 pub mod anthropic_complete;
 pub mod anthropic_messages;
+pub mod bedrock;
 pub mod exchange;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -244,6 +245,7 @@ impl Dialects {
             Arc::new(openai_responses::OpenAiResponses),
             Arc::new(anthropic_messages::AnthropicMessages),
             Arc::new(anthropic_complete::AnthropicComplete),
+            Arc::new(bedrock::Bedrock),
         ])
     }
 

@@ -1,6 +1,7 @@
 //! All integration tests: one binary, so that it links once; one module a subject.
 
 mod admin;
+mod bedrock;
 mod cli;
 mod clients;
 mod command_line;

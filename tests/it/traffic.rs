@@ -23,6 +23,8 @@ const FAMILIES: &[(&str, Api)] = &[
     ("responses", Api::OpenAiResponses),
     ("messages", Api::AnthropicMessages),
     ("complete", Api::AnthropicMessages),
+    ("converse", Api::BedrockConverse),
+    ("converse_stream", Api::BedrockConverse),
 ];
 
 /// Where a format reads more than the recordings count, or otherwise: file, field, why, and how many rows.
@@ -37,6 +39,12 @@ const EXCEPTIONS: &[(&str, &str, &str, usize)] = &[
         "writer.chat_completions",
         "request",
         "the recorded request is no JSON (a trailing comma); its answer is judged all the same",
+        1,
+    ),
+    (
+        "bedrock.converse",
+        "request",
+        "the recorded request is no JSON (its last brace is missing); its answer is judged all the same",
         1,
     ),
     ("anthropic.messages", "tool_calls", "a call without arguments streams none, which the recordings write as {}", 1),

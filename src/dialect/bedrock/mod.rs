@@ -1,0 +1,81 @@
+//! Amazon Bedrock: Converse and ConverseStream.
+//!
+//! An answer is one candidate: a list of content blocks (text, reasoning, tool calls), which a stream of binary frames brings piece
+//! by piece. The model and whether the client gets a stream are in the path.
+//!
+//! Most clients sign their requests (AWS Signature Version 4). The signature covers the path, the host and the body, so the guard
+//! sends a signed request on as it came, and again only as it came: a retry asks the same thing once more, while its date is fresh
+//! (five minutes). A reminder, another temperature or another model would be refused by AWS, so the guard does not try them there
+//! and the configuration refuses them for routes whose api is `bedrock-converse`. Requests with a Bedrock API key
+//! (`authorization: Bearer …`, the client's or the gateway's own) are changed like any other: [`Dialect::amend`] is for those.
+
+mod converse;
+mod request;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use http::Method;
+
+use super::path;
+use super::{
+    Amendment, Api, ApiError, Cut, Dialect, DialectError, Exchange, Facts, Reading, Recognised, Refusal, Reply, RequestHead,
+};
+use crate::frame::Event;
+
+/// The Bedrock runtime's formats.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bedrock;
+
+impl Dialect for Bedrock {
+    fn api(&self) -> Api {
+        Api::BedrockConverse
+    }
+
+    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
+        let segments = path::segments(head.path);
+        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        // A model may be named by an ARN, which holds slashes.
+        let of_model = tail.iter().position(|segment| *segment == "model").is_some_and(|at| at + 2 < tail.len());
+        let found = match tail.last() {
+            Some(&("converse" | "converse-stream")) if of_model => Recognised::Judged,
+            Some(&"count-tokens") if of_model => Recognised::Textless,
+            // The answer is put into a bucket.
+            Some(&"async-invoke") if tail.len() == 1 => Recognised::Textless,
+            // It gives back what it was given.
+            Some(&"apply") if matches!(tail[..], ["guardrail", _, "version", _, "apply"]) => Recognised::Textless,
+            _ => return Recognised::No,
+        };
+        if [Method::OPTIONS, Method::HEAD].contains(head.method) { Recognised::Textless } else { found }
+    }
+
+    fn read_request(&self, head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, DialectError> {
+        request::read(head, body)
+    }
+
+    fn read_reply<'a>(&self, body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
+        converse::reply(body, facts, out)
+    }
+
+    fn read_event<'a>(&self, event: &'a Event, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
+        converse::event(&event.name, &event.data, facts, out)
+    }
+
+    fn amend(&self, body: &[u8], amendment: &Amendment<'_>) -> Result<Vec<u8>, DialectError> {
+        request::amend(body, amendment)
+    }
+
+    fn refusal(&self, refusal: &Refusal<'_>) -> Reply {
+        write::refusal(refusal)
+    }
+
+    fn epilogue(&self, cut: &Cut<'_>) -> Bytes {
+        write::epilogue(cut)
+    }
+
+    fn error(&self, error: &ApiError<'_>) -> Reply {
+        write::error(error)
+    }
+}
