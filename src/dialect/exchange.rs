@@ -1,6 +1,7 @@
 //! What a request says, in words common to every format.
 
 use super::Api;
+use crate::frame::Framing;
 use crate::text::Str;
 
 /// One turn of the conversation that the client sent along.
@@ -34,6 +35,8 @@ pub struct Exchange {
     pub model: Option<Str>,
     /// Whether the client asked for a stream.
     pub stream: bool,
+    /// How it asked for the stream to be framed, where the format leaves that to the client (Gemini's `alt=sse`).
+    pub framing: Option<Framing>,
     /// How many answers it asked for (`n`, `candidateCount`, prompts); at least 1.
     pub candidates: u32,
     /// The system prompt's text (all system and developer parts before the first user turn joined by a line feed), if any.
@@ -57,6 +60,7 @@ impl Exchange {
             variant: None,
             model: None,
             stream: false,
+            framing: None,
             candidates: 1,
             system: None,
             user: None,

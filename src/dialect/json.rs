@@ -271,13 +271,27 @@ impl<'a> Edits<'a> {
     /// Sets a top-level member to a JSON value: in its place where there is one (in each, where it is repeated), else as the
     /// object's first.
     pub fn set(&mut self, members: &Members<'a>, name: &str, json: &str) {
+        let open = self.text.find('{').map_or(0, |at| at + 1);
+        self.set_after(open, members, name, json);
+    }
+
+    /// [`Edits::set`] for a member of an object inside the document.
+    ///
+    /// # Errors
+    /// [`DialectError::Malformed`] with `what` where the value is no object.
+    pub fn set_in(&mut self, object: Raw<'a>, name: &str, json: &str, what: &'static str) -> Result<(), DialectError> {
+        let members = object.object(what)?.ok_or(DialectError::Malformed(what))?;
+        self.set_after(object.span(self.text).start + 1, &members, name, json);
+        Ok(())
+    }
+
+    fn set_after(&mut self, open: usize, members: &Members<'a>, name: &str, json: &str) {
         let mut found = false;
         for (_, value) in members.0.iter().filter(|(member, _)| member == name) {
             self.replace(*value, json);
             found = true;
         }
         if !found {
-            let open = self.text.find('{').map_or(0, |at| at + 1);
             let comma = if members.0.is_empty() { "" } else { "," };
             self.edits.push((open..open, format!("{}:{json}{comma}", quote(name))));
         }
@@ -484,6 +498,17 @@ mod tests {
         let members = edits.members("request").unwrap();
         edits.set(&members, "a", "1");
         assert_eq!(edits.finish(), br#"{"a":1}"#);
+    }
+
+    #[test]
+    fn sets_members_of_inner_objects() {
+        let mut edits = Edits::new(br#"{"a":{ "b":1},"c":{},"d":7}"#, "request").unwrap();
+        let members = edits.members("request").unwrap();
+        edits.set_in(members.get("a").unwrap(), "b", "2", "a").unwrap();
+        edits.set_in(members.get("a").unwrap(), "x", "3", "a").unwrap();
+        edits.set_in(members.get("c").unwrap(), "y", "4", "c").unwrap();
+        assert_eq!(edits.set_in(members.get("d").unwrap(), "z", "5", "d"), Err(DialectError::Malformed("d")));
+        assert_eq!(edits.finish(), br#"{"a":{"x":3, "b":2},"c":{"y":4},"d":7}"#);
     }
 
     #[test]

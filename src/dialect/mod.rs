@@ -9,6 +9,7 @@ pub mod bedrock;
 pub mod exchange;
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod gemini;
 pub mod json;
 pub mod openai;
 pub mod openai_chat;
@@ -246,6 +247,7 @@ impl Dialects {
             Arc::new(anthropic_messages::AnthropicMessages),
             Arc::new(anthropic_complete::AnthropicComplete),
             Arc::new(bedrock::Bedrock),
+            Arc::new(gemini::Gemini),
         ])
     }
 
@@ -269,6 +271,17 @@ impl Dialects {
             Recognised::No => None,
             found => Some((dialect, found)),
         })
+    }
+
+    /// The format of a request to an api that is known: of those that go by that name the one that knows the request, else the first.
+    #[must_use]
+    pub fn recognise_as(&self, api: Api, head: &RequestHead<'_>) -> Option<(&Arc<dyn Dialect>, Recognised)> {
+        let named = || self.0.iter().filter(|dialect| dialect.api() == api);
+        let known = named().find_map(|dialect| match dialect.recognise(head) {
+            Recognised::No => None,
+            found => Some((dialect, found)),
+        });
+        known.or_else(|| named().next().map(|dialect| (dialect, Recognised::Judged)))
     }
 
     /// The format of that name.

@@ -131,6 +131,10 @@ pub struct Facts {
     pub input_tokens: Option<u64>,
     /// Output tokens billed (the last value seen).
     pub output_tokens: Option<u64>,
+    /// Tool calls seen so far, for formats that do not number them.
+    pub calls: u32,
+    /// The stream's lines end in CRLF.
+    pub crlf: bool,
 }
 
 /// What the client has been sent of one part of the text.

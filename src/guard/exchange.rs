@@ -63,10 +63,7 @@ where
     let report = Box::new(Report::new(snapshot.observe.clone(), subject(&snapshot, &head)));
     let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     let found = match snapshot.api {
-        Some(api) => snapshot.dialects.named(api).map(|dialect| match dialect.recognise(&seen) {
-            Recognised::Textless => (dialect, Recognised::Textless),
-            _ => (dialect, Recognised::Judged),
-        }),
+        Some(api) => snapshot.dialects.recognise_as(api, &seen),
         None => snapshot.dialects.recognise(&seen),
     };
     let bodiless = matches!(head.method, Method::HEAD | Method::OPTIONS);

@@ -408,7 +408,8 @@ impl Inspector {
     /// Reads one event and queues it; cuts windows when enough text has come.
     fn read(&mut self, event: Event) {
         let mut reading = Reading::default();
-        let read = if event.data.is_empty() {
+        // Events without data say nothing, but for the bracket that ends an array: nothing may be written after it.
+        let read = if event.data.is_empty() && self.framing != Some(Framing::JsonArray) {
             Ok(())
         } else if self.framing == Some(Framing::Json) {
             self.plan.dialect.read_reply(&event.data, &mut self.facts, &mut reading)

@@ -25,6 +25,8 @@ const FAMILIES: &[(&str, Api)] = &[
     ("complete", Api::AnthropicMessages),
     ("converse", Api::BedrockConverse),
     ("converse_stream", Api::BedrockConverse),
+    ("generate_content", Api::Gemini),
+    ("stream_generate_content", Api::Gemini),
 ];
 
 /// Where a format reads more than the recordings count, or otherwise: file, field, why, and how many rows.
@@ -279,9 +281,13 @@ fn compare(answers: &BTreeMap<u32, Answer>, row: &Value, wrong: &mut Vec<(&'stat
             wrong.push((field, format!("{got:?}, not {expected:?}")));
         }
     }
-    let finish: Vec<Option<&str>> = answers.iter().map(|answer| answer.finish.as_deref()).collect();
-    let expected: Vec<Option<&str>> =
-        list(row, "finish").iter().map(|reason| reason.as_str().filter(|reason| !reason.is_empty())).collect();
+    let finish: Vec<Option<String>> = answers.iter().map(|answer| answer.finish.clone()).collect();
+    // Some hosts write numbers in place of words.
+    let expected: Vec<Option<String>> = list(row, "finish")
+        .iter()
+        .map(|reason| reason.as_i64().map(|number| number.to_string()).or(reason.as_str().map(str::to_owned)))
+        .map(|reason| reason.filter(|reason| !reason.is_empty()))
+        .collect();
     if finish != expected {
         wrong.push(("finish", format!("{finish:?}, not {expected:?}")));
     }

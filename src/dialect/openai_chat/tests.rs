@@ -31,6 +31,7 @@ fn facts() -> Facts {
         fingerprint: Some("fp_1f2e".into()),
         input_tokens: Some(11),
         output_tokens: Some(7),
+        ..Facts::default()
     }
 }
 

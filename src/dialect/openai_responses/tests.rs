@@ -312,6 +312,7 @@ fn facts() -> Facts {
         fingerprint: None,
         input_tokens: Some(11),
         output_tokens: Some(7),
+        ..Facts::default()
     }
 }
 
