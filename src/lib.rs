@@ -30,6 +30,7 @@ pub mod policy;
 pub mod proxy;
 pub mod rows;
 pub mod score;
+pub mod session;
 #[cfg(feature = "server")]
 pub mod telemetry;
 pub mod text;

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{Reading, show};
 use crate::document::{Item, Table};
+pub use crate::session::KeyPart;
 
 /// Conversations.
 #[derive(Clone, Debug)]
@@ -26,17 +27,6 @@ pub enum SessionStore {
     Memory,
     /// In Redis, for several replicas. The URL may hold a password.
     Redis(SecretString),
-}
-
-/// Something that names a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyPart {
-    /// A request header.
-    Header(HeaderName),
-    /// A field at the top of the request's body.
-    Body(String),
-    /// The format's own conversation id, or the history that the client sends along.
-    Conversation,
 }
 
 impl Default for Session {

@@ -1,5 +1,6 @@
 //! The statistics of drift: charts that add up small deviations over turns and over answers, and how their limits are found. Pure
-//! arithmetic on numbers and whole sequences of them; knows nothing of labels, personas, conversations or requests.
+//! arithmetic on numbers and whole sequences of them; what a turn's number is says [`Baseline`]. Knows nothing of personas, conversations
+//! or requests.
 //!
 //! | question | chart | limit from |
 //! | --- | --- | --- |
@@ -11,6 +12,7 @@
 //! A CUSUM is the chart of choice because it is the fastest to see a lasting shift of known size among all charts with the same rate of
 //! false alarms (Moustakides 1986), needs one number of state, and forgets by itself when things are well again.
 
+mod baseline;
 mod bootstrap;
 mod change;
 mod cusum;
@@ -19,6 +21,7 @@ mod normal;
 mod random;
 mod rate;
 
+pub use baseline::{Asked, Baseline, Prompt, Ranks, SHARES};
 pub use bootstrap::{BlockBootstrap, BootstrapError, false_alarm_rate, limit_for};
 pub use change::{Shift, mean_shift};
 pub use cusum::{Cusum, Ewma};

@@ -1,0 +1,172 @@
+//! Conversations over several requests: which one a request belongs to, and what is remembered of it. Knows requests' heads and what
+//! they say; no server, no policy's rules, no configuration file.
+//!
+//! Remembered is one small [`State`] a conversation: numbers, no text. Names that clients give are hashed together with who calls before
+//! they are kept anywhere.
+
+mod key;
+mod memory;
+
+use std::sync::Arc;
+
+pub use key::{Caller, KeyPart, Request, SessionKey, Trail};
+pub use memory::MemorySessions;
+
+use crate::drift::{Baseline, Cusum, Ewma};
+use crate::infer::BoxFuture;
+use crate::text::Str;
+
+/// What is remembered of a conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct State {
+    /// Its drift: the CUSUM of residuals, in standard deviations.
+    pub drift: f64,
+    /// Where it is now: the exponentially weighted mean of residuals.
+    pub mean: f64,
+    /// Judged turns.
+    pub turns: u64,
+    /// Of those, flagged, retried or blocked.
+    pub flags: u64,
+    /// The turn after which the drift was last 0: it began with the next.
+    pub calm: u64,
+}
+
+/// One judged turn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Turn {
+    /// How far it is from harmless ones, in standard deviations; NaN where it could not be measured: then the drift stays as it is.
+    pub residual: f64,
+    /// Whether it was flagged, retried or blocked.
+    pub flagged: bool,
+}
+
+/// The charts that states are kept with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Charts {
+    /// For the drift.
+    pub cusum: Cusum,
+    /// For the mean.
+    pub ewma: Ewma,
+}
+
+impl State {
+    /// The state after one more turn.
+    #[must_use]
+    pub fn after(&self, turn: Turn, charts: &Charts) -> State {
+        let drift = charts.cusum.next(self.drift, turn.residual);
+        let turns = self.turns + 1;
+        State {
+            drift,
+            mean: charts.ewma.next(self.mean, turn.residual),
+            turns,
+            flags: self.flags + u64::from(turn.flagged),
+            calm: if drift > 0.0 { self.calm } else { turns },
+        }
+    }
+}
+
+/// A conversation as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversation {
+    /// What it is called in incidents and on the dashboard: a hash, the same for all of its turns.
+    pub name: Str,
+    /// The route of its last turn.
+    pub route: Str,
+    /// Its state.
+    pub state: State,
+    /// When its last turn ended, in seconds since 1970.
+    pub updated: u64,
+}
+
+/// A turn to be remembered.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Where.
+    pub place: Place,
+    /// The turn.
+    pub turn: Turn,
+    /// The charts.
+    pub charts: Charts,
+    /// The conversation's name, if it is new.
+    pub name: Str,
+    /// The route.
+    pub route: Str,
+    /// Now, in seconds since 1970.
+    pub now: u64,
+}
+
+/// Where a turn belongs.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// The conversation of that key: brought up to date where it is, however many turns of it end at once.
+    At(SessionKey),
+    /// A conversation that is known by its history: what was `before` (as recalled), one turn on, is kept under the keys of the longer
+    /// history. What was before stays, for the turn may be asked for again.
+    After {
+        /// What was recalled.
+        before: Option<Conversation>,
+        /// The keys of the history with this turn.
+        keys: Vec<SessionKey>,
+    },
+}
+
+/// Conversations' state cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the session store cannot be reached: {0}")]
+pub struct SessionError(pub String);
+
+/// A store of conversations. Shared; bounded by its own means.
+pub trait Sessions: Send + Sync + 'static {
+    /// The metric label: `memory`, `redis`.
+    fn store(&self) -> &'static str;
+
+    /// The conversation of the first of these keys that is known.
+    fn recall(&self, keys: Vec<SessionKey>) -> BoxFuture<Result<Option<Conversation>, SessionError>>;
+
+    /// Remembers a turn; returns the conversation after it.
+    fn record(&self, record: Record) -> BoxFuture<Result<Conversation, SessionError>>;
+
+    /// The conversations with the highest drift, at most so many, and how many there are.
+    fn list(&self, most: usize) -> BoxFuture<Result<(Vec<Conversation>, u64), SessionError>>;
+}
+
+/// Sorts conversations by drift, the highest first, and keeps at most so many.
+fn worst_first(conversations: &mut Vec<Conversation>, most: usize) {
+    conversations.sort_by(|a, b| b.state.drift.total_cmp(&a.state.drift).then(b.updated.cmp(&a.updated)));
+    conversations.truncate(most);
+}
+
+/// How a route's conversations are followed.
+#[derive(Clone)]
+pub struct Tracking {
+    /// Where they are kept.
+    pub sessions: Arc<dyn Sessions>,
+    /// What names them; the first that is there counts.
+    pub key: Arc<[KeyPart]>,
+    /// What harmless turns look like.
+    pub baseline: Arc<Baseline>,
+    /// The charts.
+    pub charts: Charts,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_knows_since_when_it_drifts_and_calms_down() {
+        let charts = Charts::default();
+        let turn = |residual| Turn { residual, flagged: residual > 2.0 };
+        let states: Vec<State> = [-0.5, 0.2, 2.5, 2.5, f64::NAN, -3.0, -3.0]
+            .into_iter()
+            .scan(State::default(), |state, residual| {
+                *state = state.after(turn(residual), &charts);
+                Some(*state)
+            })
+            .collect();
+        assert_eq!(states[3].drift, 4.0);
+        assert_eq!((states[3].turns, states[3].flags, states[3].calm), (4, 2, 2));
+        assert_eq!((states[4].drift, states[4].turns), (4.0, 5), "what could not be measured moves nothing");
+        assert_eq!((states[6].drift, states[6].calm), (0.0, 7));
+    }
+}
