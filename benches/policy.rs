@@ -27,7 +27,7 @@ fn judging(criterion: &mut Criterion) {
     let text = SENTENCE.repeat(40);
     let mut exchange = Exchange::unknown(Api::OpenAiChat);
     exchange.model = Some("grok-4".into());
-    let session = SessionFacts { drift: 7.0, turns: 3, flags: 0 };
+    let session = SessionFacts { drift: 7.0, turns: 3, ..SessionFacts::default() };
     let evidence = Evidence {
         scores: &Scores::ZERO,
         signals: &Signals::default(),

@@ -7,9 +7,11 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::dialect::{Api, Exchange, Turn};
+use crate::drift::Asked;
 use crate::guard::{Assessment, Snapshot, assess};
 use crate::policy::{Fallback, Mode, Policy, SessionFacts};
 use crate::score::{Label, Scores, Signals};
+use crate::session::{Charts, State, Turn as SessionTurn};
 use crate::text::Str;
 use crate::verdict::{Action, Verdict};
 
@@ -217,12 +219,18 @@ impl Row {
                 if let Some(prompt) = &self.prompt {
                     say(&mut exchange, false, prompt);
                 }
-                let session = SessionFacts { drift: self.session.drift, turns: self.session.turns, flags: self.session.flags };
+                let session = self.facts(snapshot);
                 let judged = assess(snapshot, &exchange, session, response).await;
                 Ok(self.verdict(&judged, &snapshot.policy, None))
             }
             (None, Some(conversation)) => self.judge_turns(snapshot, exchange, conversation).await,
         }
+    }
+
+    /// The session before the row.
+    fn facts(&self, snapshot: &Snapshot) -> SessionFacts {
+        let Session { drift, turns, flags } = self.session;
+        SessionFacts { drift, turns, flags, limit: snapshot.drift_limit }
     }
 
     async fn judge_turns(
@@ -231,7 +239,9 @@ impl Row {
         mut exchange: Exchange,
         conversation: &[Message],
     ) -> Result<RowVerdict, RowError> {
-        let mut session = SessionFacts { drift: self.session.drift, turns: self.session.turns, flags: self.session.flags };
+        let mut session = self.facts(snapshot);
+        let charts = Charts::default();
+        let mut state = State { drift: session.drift, turns: session.turns, flags: session.flags, ..State::default() };
         let mut turns = Vec::new();
         let mut worst: Option<Assessment> = None;
         for (message, Message { role, content }) in conversation.iter().enumerate() {
@@ -253,8 +263,8 @@ impl Row {
                         signals: Measured(judged.verdict.signals),
                         span: span(&judged.verdict),
                     });
-                    session.turns += 1;
-                    session.flags += u64::from(judged.verdict.action > Action::Allow);
+                    state = state.after(turn(snapshot, &exchange, &judged), &charts);
+                    session = SessionFacts { drift: state.drift, turns: state.turns, flags: state.flags, ..session };
                     say(&mut exchange, true, &text);
                     merge(&mut worst, judged);
                 }
@@ -283,6 +293,15 @@ impl Row {
             turns,
         }
     }
+}
+
+/// An answer as a turn of its conversation, as the gateway would remember it.
+pub(crate) fn turn(snapshot: &Snapshot, exchange: &Exchange, judged: &Assessment) -> SessionTurn {
+    let verdict = &judged.verdict;
+    let measured = judged.unscored.is_empty() && judged.windows > 0;
+    let asked = Asked::of(exchange.user.as_deref());
+    let residual = if measured { snapshot.baseline.residual(&verdict.scores, &verdict.signals, &asked) } else { f64::NAN };
+    SessionTurn { residual, flagged: verdict.action > Action::Allow }
 }
 
 /// A turn is added to what the next answer answers.

@@ -10,6 +10,7 @@ mod health;
 mod incidents;
 mod judge;
 mod operate;
+mod sessions;
 mod status;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use axum::routing::{get, post};
 use serde_json::Value;
 
 pub use access::Access;
+pub use sessions::sessions;
 
 use crate::document::Problem;
 use crate::guard::Snapshot;

@@ -65,7 +65,12 @@ fn at(index: usize) -> f64 {
 }
 
 /// A quantile of sorted values, between the two nearest.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the sorted values")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "within the sorted values"
+)]
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let low = place.floor() as usize;
@@ -132,7 +137,8 @@ impl Asked {
 }
 
 /// "You" in the languages that put it into a word of its own.
-const YOU: [&str; 16] = ["you", "your", "yourself", "du", "dich", "dir", "dein", "sie", "tu", "toi", "vous", "tú", "usted", "você", "你", "您"];
+const YOU: [&str; 16] =
+    ["you", "your", "yourself", "du", "dich", "dir", "dein", "sie", "tu", "toi", "vous", "tú", "usted", "você", "你", "您"];
 /// And where there are no spaces.
 const YOU_CJK: [&str; 6] = ["あなた", "君", "你", "您", "당신", "너"];
 
@@ -172,9 +178,8 @@ impl Baseline {
     /// How far a turn is from harmless ones, in standard deviations: about standard normal for those.
     #[must_use]
     pub fn residual(&self, scores: &Scores, signals: &Signals, asked: &Asked) -> f64 {
-        let signal = |ranks: Option<Ranks>, value: Option<crate::score::Score>| {
-            Some(ranks?.normal_score(f64::from(value?.get())))
-        };
+        let signal =
+            |ranks: Option<Ranks>, value: Option<crate::score::Score>| Some(ranks?.normal_score(f64::from(value?.get())));
         let measured = [
             Some(self.margin.normal_score(self.adjusted(scores, asked))),
             signal(self.voice, signals.voice),
@@ -259,7 +264,8 @@ mod tests {
     #[test]
     fn more_signals_do_not_raise_harmless_residuals() {
         let mut random = Random::new(2);
-        let combined: Vec<f64> = (0..20_000).map(|_| combined([random.normal(), random.normal(), random.normal()].into_iter())).collect();
+        let combined: Vec<f64> =
+            (0..20_000).map(|_| combined([random.normal(), random.normal(), random.normal()].into_iter())).collect();
         let mean = combined.iter().sum::<f64>() / 20_000.0;
         assert!(mean.abs() < 0.03, "{mean}");
         assert!((super::combined([3.0].into_iter()) - 3.0).abs() < 1e-12);

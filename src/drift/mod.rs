@@ -29,3 +29,6 @@ pub use distribution::{Histogram, psi};
 pub use normal::{normal_cdf, normal_quantile};
 pub use random::Random;
 pub use rate::RateCusum;
+
+/// The drift that independent, normal turns reach once in 10,000 with the charts' defaults: what holds until a persona is calibrated.
+pub const LIMIT: f64 = 7.4;

@@ -154,6 +154,10 @@ impl Body for GuardedBody {
                     this.end(Ending::UpstreamBroke);
                     return Poll::Ready(Some(Err(error)));
                 }
+                // The last bytes wait for the conversation's record: the next request may come as soon as they have left.
+                if let Some(report) = this.report.as_mut().filter(|_| live.is_over()) {
+                    ready!(report.poll_turn(cx, live));
+                }
                 let frame = live.next_frame();
                 if frame.is_none() {
                     let ending = if live.was_cut() { Ending::Cut } else { Ending::Complete };

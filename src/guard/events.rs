@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::dialect::{Api, Facts};
 use crate::infer::Scored;
-use crate::policy::Mode;
+use crate::policy::{Mode, SessionFacts};
+use crate::session::State;
 use crate::text::{Channel, Str};
 use crate::verdict::{Unscored, Verdict};
 
@@ -85,6 +86,15 @@ pub struct Attempt {
     pub changed: String,
 }
 
+/// An exchange as a turn of its conversation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SessionTurn {
+    /// The conversation before it, as its rules saw it.
+    pub before: SessionFacts,
+    /// The conversation after it; `None` where it was not recorded (nothing was judged, or the store cannot be reached).
+    pub after: Option<State>,
+}
+
 /// One exchange, told at the end of its body.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -108,6 +118,8 @@ pub struct Outcome {
     pub facts: Facts,
     /// Windows scored.
     pub windows: u32,
+    /// Its conversation, where conversations are followed and something names this one.
+    pub session: Option<SessionTurn>,
     /// How it ended.
     pub ending: Ending,
     /// From the request to the end of the body.

@@ -15,6 +15,7 @@ use tower_service::Service;
 
 use super::body::{BoxError, Erased, GuardedBody, ReplayBody, erase};
 use super::events::{RetryOutcome, Subject};
+use super::follow::Follow;
 use super::live::{Live, Scoring, scoring_context};
 use super::outcome::{self, Failure};
 use super::report::Report;
@@ -39,6 +40,7 @@ struct Conduct {
     dialect: Arc<dyn Dialect>,
     exchange: Arc<Exchange>,
     context: Arc<infer::Context>,
+    session: SessionFacts,
     stream: u64,
     until: Instant,
     method: Method,
@@ -110,6 +112,15 @@ where
     let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     let exchange = Arc::new(dialect.read_request(&seen, &body).unwrap_or_else(|_| Exchange::unknown(dialect.api())));
     report.subject_mut().model = exchange.model.clone();
+    let request_id = Str::from(report.request_id());
+    let follow = Follow::begin(&snapshot, &head, &body, &exchange, &request_id).await;
+    let session = follow.as_ref().map_or_else(
+        || SessionFacts { limit: snapshot.drift_limit, ..SessionFacts::default() },
+        |follow| follow.facts(snapshot.drift_limit),
+    );
+    if let Some(follow) = follow {
+        report.follow(follow, session);
+    }
 
     let signature = Signature::of(&head.headers, head.uri.query()).filter(|_| !snapshot.own_credential);
     // The answer must be readable; a compressed one that comes all the same is decoded as a whole.
@@ -122,6 +133,7 @@ where
         dialect,
         exchange,
         context,
+        session,
         stream: STREAMS.fetch_add(1, Ordering::Relaxed),
         until: Instant::now() + snapshot.limits.retry_deadline,
         method: head.method.clone(),
@@ -262,6 +274,7 @@ impl Conduct {
                     let stream = self.exchange.stream || live.inspector.streamed().unwrap_or_default();
                     let facts = live.inspector.facts();
                     let policy = &self.snapshot.policy;
+                    report.record_withheld((policy.block.status == 200).then_some(&*policy.block.message)).await;
                     let reply = outcome::refusal(&*self.dialect, policy, &self.exchange, facts, stream, report.request_id());
                     return Ok(outcome::own(reply, report));
                 }
@@ -303,7 +316,7 @@ impl Conduct {
             exchange: self.exchange.clone(),
             policy: snapshot.policy.clone(),
             detectors: snapshot.detectors.clone(),
-            session: SessionFacts::default(),
+            session: self.session,
             scored: snapshot.scorer.is_some(),
             gate: Some(gate),
             content_type: text(CONTENT_TYPE).map(Str::from),

@@ -115,6 +115,11 @@ impl Live {
         self.cut
     }
 
+    /// Whether nothing follows but what is ready.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
     pub(super) fn is_end(&self) -> bool {
         self.over && self.ready.is_empty()
     }

@@ -7,6 +7,7 @@ mod assess;
 mod body;
 pub mod events;
 mod exchange;
+mod follow;
 mod layer;
 mod live;
 mod outcome;

@@ -1,20 +1,22 @@
 //! One exchange's account of itself, gathered as it goes and told once at the end.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
-use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, Subject};
+use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, SessionTurn, Subject};
+use super::follow::{Follow, Judged, delivered};
 use super::live::Live;
 use super::outcome;
 use super::retry::Gate;
 use crate::dialect::Facts;
 use crate::infer::Scored;
 use crate::inspect::Inspector;
-use crate::policy::Mode;
+use crate::policy::{Mode, SessionFacts};
 use crate::text::{ceil_char_boundary, floor_char_boundary};
-use crate::verdict::{Unscored, Verdict};
+use crate::verdict::{Action, Unscored, Verdict};
 
 /// Bytes of text kept around what caused a verdict.
 const AROUND: usize = 200;
@@ -36,8 +38,13 @@ pub(super) struct Report {
     unscored: Vec<Unscored>,
     facts: Facts,
     windows: u32,
+    /// Windows of the last answer.
+    judged_windows: u32,
     /// Asked for a retry after the head has left, which can only be refused.
     gate: Option<Arc<Gate>>,
+    /// The conversation, until its turn is recorded.
+    follow: Option<Follow>,
+    session: Option<SessionTurn>,
 }
 
 impl Report {
@@ -58,7 +65,10 @@ impl Report {
             unscored: Vec::new(),
             facts: Facts::default(),
             windows: 0,
+            judged_windows: 0,
             gate: None,
+            follow: None,
+            session: None,
         }
     }
 
@@ -115,6 +125,72 @@ impl Report {
         self.note_unscored(live.inspector.unscored());
     }
 
+    /// The exchange is a turn of this conversation.
+    pub(super) fn follow(&mut self, follow: Follow, before: SessionFacts) {
+        self.subject.session = Some(follow.name().clone());
+        self.session = Some(SessionTurn { before, after: None });
+        self.follow = Some(follow);
+    }
+
+    /// Records the turn before the last of a judged answer leaves.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>, live: &Live) -> Poll<()> {
+        if self.follow.is_some() {
+            self.begin_turn(live);
+            ready!(self.poll_recording(cx));
+        }
+        Poll::Ready(())
+    }
+
+    /// Records the turn of an answer that is withheld: what the client gets instead is `message`; `None`: an error.
+    pub(super) async fn record_withheld(&mut self, message: Option<&str>) {
+        let Some(mut follow) = self.follow.take() else { return };
+        self.record(&mut follow, message);
+        self.follow = Some(follow);
+        std::future::poll_fn(|cx| self.poll_recording(cx)).await;
+    }
+
+    fn begin_turn(&mut self, live: &Live) {
+        let Some(mut follow) = self.follow.take() else { return };
+        let verdict = live.verdict().unwrap_or_else(|| live.inspector.verdict()).clone();
+        self.judged(&live.inspector, &verdict);
+        let answers = delivered(&live.inspector);
+        self.record(&mut follow, answers.iter().map(String::as_str));
+        self.follow = Some(follow);
+    }
+
+    fn record<'t>(&self, follow: &mut Follow, answers: impl IntoIterator<Item = &'t str>) {
+        let Some(verdict) = &self.verdict else { return };
+        let judged = Judged {
+            scores: &verdict.scores,
+            signals: &verdict.signals,
+            measured: self.unscored.is_empty() && self.judged_windows > 0,
+            flagged: verdict.action > Action::Allow || !self.retried.is_empty(),
+            id: self.facts.id.as_deref(),
+        };
+        follow.record(&judged, answers);
+    }
+
+    fn poll_recording(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(follow) = &mut self.follow else { return Poll::Ready(()) };
+        let after = ready!(follow.poll(cx)).map(|conversation| conversation.state);
+        self.follow = None;
+        if let Some(session) = &mut self.session {
+            session.after = after;
+        }
+        Poll::Ready(())
+    }
+
+    /// The client has left or the upstream broke off: what was judged counts, and nobody waits for it.
+    fn detach_turn(&mut self, live: Option<&Live>) {
+        if let Some(live) = live.filter(|live| live.inspector.windows_cut() > 0) {
+            self.begin_turn(live);
+        }
+        let after = self.follow.take().and_then(Follow::detach);
+        if let (Some(after), Some(session)) = (after, &mut self.session) {
+            session.after = Some(after.state);
+        }
+    }
+
     pub(super) fn unscored(&mut self, reason: Unscored) {
         self.note_unscored(&[reason]);
     }
@@ -133,6 +209,7 @@ impl Report {
         self.verdict = Some(verdict.clone());
         self.facts = inspector.facts().clone();
         self.streamed = inspector.streamed().unwrap_or_default();
+        self.judged_windows = inspector.windows_cut();
         self.note_unscored(inspector.unscored());
     }
 
@@ -143,7 +220,7 @@ impl Report {
 
     /// Whether a retry has brought a good answer.
     pub(super) fn recovered(&self) -> bool {
-        !self.retried.is_empty() && self.verdict.as_ref().is_some_and(|verdict| verdict.action < crate::verdict::Action::Retry)
+        !self.retried.is_empty() && self.verdict.as_ref().is_some_and(|verdict| verdict.action < Action::Retry)
     }
 
     /// Writes the headers that every response has, and those of the verdict if there is one.
@@ -173,6 +250,9 @@ impl Report {
             let verdict = live.verdict().unwrap_or_else(|| live.inspector.verdict()).clone();
             self.judged(&live.inspector, &verdict);
         }
+        if self.follow.is_some() {
+            self.detach_turn(live);
+        }
         if let Some(said) = self.gate.take().and_then(|gate| gate.said()) {
             self.observe.on_retry(&self.subject, said);
         }
@@ -188,6 +268,7 @@ impl Report {
             retried: self.retried,
             facts: self.facts,
             windows: self.windows,
+            session: self.session,
             ending,
             total: now - self.started,
             guard: self.upstream_ended.map_or(Duration::ZERO, |ended| now - ended),

@@ -8,9 +8,11 @@ use tower::retry::budget::{Budget, TpsBudget};
 use super::events::{Observe, Unobserved};
 use crate::detect::Detector;
 use crate::dialect::{Api, Dialects};
+use crate::drift::{self, Baseline};
 use crate::infer::Scorer;
 use crate::persona::Persona;
 use crate::policy::Policy;
+use crate::session::{Charts, KeyPart, Sessions, Tracking};
 use crate::text::Str;
 
 /// Bounds on what one exchange may use.
@@ -51,6 +53,12 @@ pub struct Snapshot {
     pub api: Option<Api>,
     /// Whether upstreams are shown another credential than the client's: a signature of the client's counts for nothing then.
     pub own_credential: bool,
+    /// What harmless turns look like.
+    pub baseline: Arc<Baseline>,
+    /// The drift that they do not reach: `session.limit` in rules.
+    pub drift_limit: f64,
+    /// Where conversations are remembered; `None`: each request is its own.
+    pub tracking: Option<Tracking>,
     /// Bounds.
     pub limits: Limits,
     /// The global retry budget, shared by all routes.
@@ -72,6 +80,9 @@ impl Snapshot {
             dialects: Arc::new(Dialects::builtin()),
             api: None,
             own_credential: false,
+            baseline: Arc::default(),
+            drift_limit: drift::LIMIT,
+            tracking: None,
             limits: Limits::default(),
             budget: Arc::new(TpsBudget::default()),
             observe: Arc::new(Unobserved),
@@ -90,6 +101,13 @@ impl Snapshot {
     pub fn with_persona(mut self, persona: Arc<Persona>, detectors: Arc<[Box<dyn Detector>]>) -> Self {
         self.persona = Some(persona);
         self.detectors = detectors;
+        self
+    }
+
+    /// Follows conversations by these parts of requests and remembers them there.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: Arc<dyn Sessions>, key: Arc<[KeyPart]>) -> Self {
+        self.tracking = Some(Tracking { sessions, key, baseline: self.baseline.clone(), charts: Charts::default() });
         self
     }
 

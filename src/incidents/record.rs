@@ -65,8 +65,11 @@ pub struct Incident {
     pub model: Option<String>,
     /// The persona.
     pub persona: Option<String>,
-    /// The conversation's name, where one is known.
+    /// The conversation's name, where one is known: a hash.
     pub session: Option<String>,
+    /// Its drift before and after this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
     /// Every label, the highest first.
     pub labels: Vec<LabelScore>,
     /// Scores that are no labels, where they were measured.
@@ -91,6 +94,19 @@ pub struct Incident {
     pub guard_ms: f64,
     /// What a person said of the verdict.
     pub review: Option<Review>,
+}
+
+/// A conversation's drift, in standard deviations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// Before the answer, as the rules saw it.
+    pub before: f64,
+    /// After it.
+    pub after: f64,
+    /// Judged turns, this one included.
+    pub turns: u64,
+    /// The first turn of those that added up; `None`: there is no drift.
+    pub since: Option<u64>,
 }
 
 /// A label's score.
@@ -203,6 +219,7 @@ impl Incident {
             model: subject.model.as_deref().map(name),
             persona: subject.persona.as_deref().map(str::to_owned),
             session: subject.session.as_deref().filter(|_| keep != KeepText::None).map(name),
+            drift: drift(outcome),
             labels: labels(&verdict.scores, verdict, false),
             signals: crate::score::Signals::NAMES
                 .iter()
@@ -229,6 +246,19 @@ impl Incident {
     pub fn fired(&self) -> impl Iterator<Item = &LabelScore> {
         self.labels.iter().chain(self.attempts.iter().flat_map(|tried| &tried.labels)).filter(|label| label.fired)
     }
+}
+
+fn drift(outcome: &Outcome) -> Option<Drift> {
+    // A conversation that could not be recalled has no drift before, and no number says so in JSON.
+    let session = outcome.session.filter(|session| session.before.is_known())?;
+    let after = session.after?;
+    let round = |value: f64| (value * 100.0).round() / 100.0;
+    Some(Drift {
+        before: round(session.before.drift),
+        after: round(after.drift),
+        turns: after.turns,
+        since: (after.drift > 0.0).then_some(after.calm + 1),
+    })
 }
 
 fn rule(verdict: &Verdict) -> String {

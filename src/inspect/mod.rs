@@ -335,6 +335,12 @@ impl Inspector {
         self.lanes.iter().map(|lane| (lane.lane, lane.text.as_str()))
     }
 
+    /// The lanes and as much of their texts as the client has.
+    pub fn delivered(&self) -> impl Iterator<Item = (Lane, &str)> {
+        let released = |lane: &LaneState| crate::text::floor_char_boundary(&lane.text, lane.released);
+        self.lanes.iter().map(move |lane| (lane.lane, &lane.text[..released(lane)]))
+    }
+
     /// How much of the answer has been released.
     #[must_use]
     pub fn progress(&self) -> Progress {

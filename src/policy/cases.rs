@@ -424,7 +424,7 @@ known_failure = "the persona is not read yet"
         assert_eq!(late.answers, ["I am Bo."]);
         let history: Vec<bool> = late.exchange().history.iter().map(|turn| turn.assistant).collect();
         assert_eq!(history, [false, true, false]);
-        assert_eq!(late.session, SessionFacts { drift: 7.0, turns: 1, flags: 0 });
+        assert_eq!(late.session, SessionFacts { drift: 7.0, turns: 1, ..SessionFacts::default() });
         let given = late.given.unwrap();
         assert_eq!(given.scores.get(Label::IdentitySwap), Score::ONE);
         assert_eq!((given.signals.register, given.channel), (None, Channel::Reasoning));

@@ -324,7 +324,7 @@ impl Sample {
                 hints: SessionHints { user: Some("user-1".into()), conversation: Some("conversation-1".into()), previous: None },
                 ..Exchange::unknown(Api::OpenAiChat)
             },
-            session: SessionFacts { drift: 6.5, turns: 12, flags: 2 },
+            session: SessionFacts { drift: 6.5, turns: 12, flags: 2, limit: 5.0 },
         }
     }
 

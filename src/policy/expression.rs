@@ -6,6 +6,7 @@
 //! | `labels.<label>` | double | the window's score of a label |
 //! | `signals.voice`, `signals.register` | double | 0.0 where it was not measured; `has(signals.voice)` tells |
 //! | `session.drift` | double | how far the conversation has moved from its persona |
+//! | `session.limit` | double | what `drift` does not reach in harmless conversations: `session.drift >= session.limit` |
 //! | `session.turns`, `session.flags` | int | judged turns and those that were flagged, retried or blocked, before this one |
 //! | `request.model`, `.api`, `.system`, `.prompt` | string | empty where the request has none; `prompt` is the last user turn |
 //! | `request.user`, `.conversation` | string | what the request says of who asks and in which conversation |
@@ -37,7 +38,7 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(Env::stdlib()
 pub(super) const VARIABLES: [(&str, &[&str]); 5] = [
     ("labels", &LABELS),
     ("signals", &Signals::NAMES),
-    ("session", &["drift", "turns", "flags"]),
+    ("session", &["drift", "turns", "flags", "limit"]),
     ("request", &["model", "api", "stream", "user", "conversation", "system", "prompt", "structured", "candidates", "turns"]),
     ("answer", &["channel", "length"]),
 ];
@@ -153,6 +154,9 @@ impl Variables<'_> {
         match (space, field) {
             ("labels", label) => double(scores.get(label.parse().ok()?).get().into()),
             ("signals", name) if Signals::NAMES.contains(&name) => double(signals.get(name).unwrap_or_default().get().into()),
+            // What cannot be reached has no value: neither 0 turns nor no drift.
+            ("session", _) if !session.is_known() => None,
+            ("session", "limit") => double(session.limit),
             ("session", "drift") => double(session.drift),
             ("session", "turns") => int(session.turns),
             ("session", "flags") => int(session.flags),
@@ -196,6 +200,10 @@ mod tests {
     use crate::text::Channel;
 
     fn holds(source: &str) -> Result<bool, Undecided> {
+        holds_in(source, SessionFacts { drift: 6.5, turns: 3, flags: 1, limit: 5.5 })
+    }
+
+    fn holds_in(source: &str, session: SessionFacts) -> Result<bool, Undecided> {
         let mut scores = Scores::ZERO;
         scores.raise(Label::Hate, Score::new(0.75).unwrap(), Source::Model);
         let signals = Signals { voice: Score::new(0.5), register: None };
@@ -203,7 +211,6 @@ mod tests {
         exchange.model = Some("grok-4".into());
         exchange.stream = true;
         exchange.user = Some("Hi".into());
-        let session = SessionFacts { drift: 6.5, turns: 3, flags: 1 };
         let evidence = Evidence {
             scores: &scores,
             signals: &signals,
@@ -221,6 +228,7 @@ mod tests {
     fn variables_have_their_values() {
         for source in [
             r#"session.drift >= 6.0 && request.model.startsWith("grok")"#,
+            "session.drift >= session.limit && session.limit < 6.0",
             "session.drift > 6 && session.turns == 3 && session.flags < 2",
             "labels.hate >= 0.75 && labels.despair == 0.0",
             r#"labels["hate"] > 0.7"#,
@@ -243,6 +251,15 @@ mod tests {
     #[test]
     fn what_only_fails_for_odd_evidence_is_undecided() {
         assert_eq!(holds("1 / (session.turns - 3) > 0"), Err(Undecided));
+    }
+
+    #[test]
+    fn a_session_that_cannot_be_reached_has_no_value_but_where_it_does_not_matter() {
+        for source in ["session.drift >= session.limit", "session.turns == 0", r#"session.flags > 2 || request.model == "x""#] {
+            assert_eq!(holds_in(source, SessionFacts::UNKNOWN), Err(Undecided), "{source}");
+        }
+        assert_eq!(holds_in(r#"request.model == "x" && session.drift > 1.0"#, SessionFacts::UNKNOWN), Ok(false));
+        assert_eq!(holds_in(r#"request.model == "grok-4" || session.drift > 1.0"#, SessionFacts::UNKNOWN), Ok(true));
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub struct BlockReply {
 }
 
 /// A conversation's state, as rules see it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SessionFacts {
     /// How far it has moved from its persona (CUSUM of score residuals, in standard deviations).
     pub drift: f64,
@@ -92,6 +92,27 @@ pub struct SessionFacts {
     pub turns: u64,
     /// Flagged, retried or blocked turns before this one.
     pub flags: u64,
+    /// The drift that harmless conversations of this persona do not reach: measured by calibration, or the textbook's.
+    pub limit: f64,
+}
+
+impl Default for SessionFacts {
+    /// A conversation that begins.
+    fn default() -> Self {
+        SessionFacts { drift: 0.0, turns: 0, flags: 0, limit: crate::drift::LIMIT }
+    }
+}
+
+impl SessionFacts {
+    /// Conversations are remembered, and what is remembered cannot be reached: a `when` that asks has no value, and
+    /// [`Policy::on_error`] decides.
+    pub const UNKNOWN: SessionFacts = SessionFacts { drift: f64::NAN, turns: 0, flags: 0, limit: crate::drift::LIMIT };
+
+    /// Whether it is known.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !self.drift.is_nan()
+    }
 }
 
 /// What a rule is asked about: one window of one lane.
@@ -274,7 +295,7 @@ mod tests {
             scores.raise(*label, Score::new(*score).unwrap(), *source);
         }
         let signals = Signals { voice: ask.voice.and_then(Score::new), register: None };
-        let session = SessionFacts { drift: 0.0, turns: ask.turns, flags: 0 };
+        let session = SessionFacts { turns: ask.turns, ..SessionFacts::default() };
         let exchange = Exchange::unknown(Api::OpenAiChat);
         policy.judge(&Evidence {
             scores: &scores,

@@ -13,10 +13,13 @@ use super::upstream::Upstream;
 use crate::config::{self, Config, Files};
 use crate::dialect::{Api, Dialects};
 use crate::document::Problem;
+use crate::drift::{self, Baseline};
 use crate::guard::events::{Observe, Unobserved};
 use crate::guard::{Limits, Snapshot};
 use crate::infer::Scorer;
 use crate::policy::{Calibration, Policy};
+use crate::score::Label;
+use crate::session::{Charts, Sessions, Tracking};
 use crate::telemetry::Metrics;
 use crate::text::Str;
 
@@ -38,6 +41,8 @@ pub struct Basis {
     pub metrics: Arc<Metrics>,
     /// The global retry budget.
     pub budget: Arc<dyn Budget + Send + Sync>,
+    /// Where conversations are remembered; `None`: each request is its own.
+    pub sessions: Option<Arc<dyn Sessions>>,
 }
 
 impl Default for Basis {
@@ -49,6 +54,7 @@ impl Default for Basis {
             calibration: Calibration::NONE,
             metrics: Arc::new(Metrics::new()),
             budget: Arc::new(TpsBudget::default()),
+            sessions: None,
         }
     }
 }
@@ -57,6 +63,13 @@ impl Basis {
     /// What exchanges are judged with under a policy, in character.
     #[must_use]
     pub fn snapshot(&self, config: &Config, policy: Arc<Policy>, (persona, detectors): config::Character) -> Snapshot {
+        let baseline = Arc::new(baseline(&self.calibration));
+        let tracking = self.sessions.clone().map(|sessions| Tracking {
+            sessions,
+            key: config.session.key.clone().into(),
+            baseline: baseline.clone(),
+            charts: Charts::default(),
+        });
         Snapshot {
             route: "guard".into(),
             policy,
@@ -66,6 +79,9 @@ impl Basis {
             dialects: self.dialects.clone(),
             api: None,
             own_credential: false,
+            baseline,
+            drift_limit: drift::LIMIT,
+            tracking,
             limits: Limits {
                 request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
                 held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
@@ -76,6 +92,17 @@ impl Basis {
             observe: self.observe.clone(),
         }
     }
+}
+
+/// What harmless turns look like to this classifier.
+fn baseline(calibration: &Calibration) -> Baseline {
+    let mut baseline = Baseline::default();
+    for label in Label::ALL {
+        if let Some(threshold) = calibration.threshold(label) {
+            baseline.thresholds[label.index()] = threshold.get().into();
+        }
+    }
+    baseline
 }
 
 /// The configuration in force.

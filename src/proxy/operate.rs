@@ -48,6 +48,11 @@ impl admin::Gateway for Parts {
         Box::pin(async move { reloader.reload().await.map(|_| ()) })
     }
 
+    fn sessions(&self) -> BoxFuture<Option<Value>> {
+        let Some(sessions) = self.basis.sessions.clone() else { return Box::pin(std::future::ready(None)) };
+        Box::pin(async move { Some(admin::sessions(&*sessions).await) })
+    }
+
     fn config(&self) -> Value {
         self.live.load().config.redacted()
     }

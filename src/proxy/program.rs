@@ -17,11 +17,12 @@ use super::reload::Reloader;
 use super::serve::{self, Phase, Server};
 use super::stack::Gateway;
 use crate::admin::Classifier;
-use crate::config::{ClassifierPath, Config, IncidentStore, Sources};
+use crate::config::{ClassifierPath, Config, IncidentStore, SessionStore, Sources};
 use crate::document::Problem;
 use crate::guard::events::{Observe, Observers};
 use crate::incidents::{self, Incidents};
 use crate::policy::Calibration;
+use crate::session::{MemorySessions, Sessions};
 use crate::telemetry::{ExchangeLog, Metrics};
 
 /// Why the program could not start.
@@ -120,6 +121,7 @@ impl Program {
         if let Some(scorer) = basis.scorer.clone() {
             basis.metrics.set_queue_probe(move || scorer.queue_length());
         }
+        basis.sessions = Some(open_sessions(&config, &basis.metrics)?);
         let incidents = open_incidents(&config, &basis.metrics)?;
         let mut watchers: Vec<Arc<dyn Observe>> = vec![basis.metrics.clone(), Arc::new(ExchangeLog)];
         watchers.extend(incidents.clone().map(|incidents| Arc::new(incidents) as Arc<dyn Observe>));
@@ -250,6 +252,23 @@ pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem
 #[must_use]
 pub fn without_classifier() -> Basis {
     Basis { calibration: Calibration::new(|_| Some(0.5)), ..Basis::default() }
+}
+
+/// Where conversations are remembered. As the classifier, it is made once: a reload does not change it.
+fn open_sessions(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Sessions>, Vec<Problem>> {
+    match &config.session.store {
+        SessionStore::Memory => {
+            let sessions = MemorySessions::new(config.session.ttl);
+            let counted = sessions.clone();
+            metrics.set_session_probe(sessions.store(), move || counted.count());
+            Ok(Arc::new(sessions))
+        }
+        SessionStore::Redis(_) => Err(vec![Problem::of_file(
+            "session.store",
+            "this build cannot keep conversations in Redis",
+            Some("build with the feature redis, or set session.store = \"memory\""),
+        )]),
+    }
 }
 
 fn open_incidents(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Incidents>, incidents::OpenError> {

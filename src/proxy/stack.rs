@@ -26,6 +26,7 @@ use super::serve::{Handler, Peer};
 use crate::dialect::{Dialect, Dialects, Recognised, RequestHead};
 use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Target};
 use crate::infer::BoxFuture;
+use crate::session::Caller;
 use crate::telemetry::metrics::NO_ROUTE;
 use crate::telemetry::{InFlight, Metrics};
 use crate::text::Str;
@@ -75,6 +76,9 @@ impl Gateway {
         if head.method == Method::CONNECT || headers::wants_upgrade(&head.headers) {
             return (self.refuse(&Fault::Upgrade, None, &head, request_id), None);
         }
+
+        // Who calls keeps conversations apart, and the key that tells is about to go.
+        head.extensions.insert(Caller::of(&head.headers));
 
         // Strangers learn nothing of routes or load: keys come before both. The key used is taken out, so that no route, log or upstream
         // below can see it.

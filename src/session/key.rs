@@ -59,7 +59,8 @@ impl Caller {
         for value in headers.get_all(AUTHORIZATION) {
             let value = value.as_bytes();
             // A signed request's signature is another one each time; who signed is in its scope.
-            let signer = value.strip_prefix(b"AWS4-HMAC-SHA256 Credential=").and_then(|rest| rest.split(|byte| *byte == b'/').next());
+            let signer =
+                value.strip_prefix(b"AWS4-HMAC-SHA256 Credential=").and_then(|rest| rest.split(|byte| *byte == b'/').next());
             hash.add(signer.unwrap_or(value));
         }
         for name in CREDENTIALS {
@@ -309,9 +310,7 @@ mod tests {
         user.hints.user = Some("1".into());
         let by_user = trail(&parts, &headers(&[("authorization", "Bearer a")]), "", &user).unwrap().named();
         assert_ne!(by_user, one, "a user named as a session is another thing");
-        let signed = |scope: &'static str| {
-            Caller::of(&headers(&[("authorization", scope)]))
-        };
+        let signed = |scope: &'static str| Caller::of(&headers(&[("authorization", scope)]));
         assert_eq!(
             signed("AWS4-HMAC-SHA256 Credential=AKIA1/20261125/eu/bedrock/aws4_request, Signature=1"),
             signed("AWS4-HMAC-SHA256 Credential=AKIA1/20261126/eu/bedrock/aws4_request, Signature=2"),

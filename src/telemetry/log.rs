@@ -108,6 +108,7 @@ impl Observe for ExchangeLog {
                     stream = outcome.streamed,
                     attempts = outcome.attempts,
                     windows = outcome.windows,
+                    session_drift = outcome.session.and_then(|session| session.after).map(|state| round(state.drift)),
                     total_ms = milliseconds(outcome.total),
                     guard_ms = milliseconds(outcome.guard),
                     held_ms = milliseconds(outcome.held),
@@ -149,6 +150,11 @@ fn labels(verdict: &Verdict) -> Option<String> {
 /// User data on a log line: no longer than names are.
 fn short(text: &str) -> &str {
     &text[..crate::text::floor_char_boundary(text, 128)]
+}
+
+/// To a hundredth.
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// To a tenth: finer than the clock is worth, and the line stays readable.

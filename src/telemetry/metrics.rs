@@ -52,8 +52,12 @@ pub struct Metrics {
     routes: ArcSwap<HashMap<Str, Arc<RouteMetrics>>>,
     /// Serialises the growth of `routes`.
     growing: Mutex<()>,
-    queue_length: OnceLock<Box<dyn Fn() -> usize + Send + Sync>>,
+    queue_length: OnceLock<Probe>,
+    session_count: OnceLock<(&'static str, Probe)>,
 }
+
+/// Asked at each scrape.
+type Probe = Box<dyn Fn() -> usize + Send + Sync>;
 
 /// One route's handles, its labels resolved once.
 #[derive(Debug)]
@@ -178,6 +182,7 @@ impl Metrics {
             routes: ArcSwap::default(),
             growing: Mutex::new(()),
             queue_length: OnceLock::new(),
+            session_count: OnceLock::new(),
             registry,
         }
     }
@@ -192,6 +197,11 @@ impl Metrics {
     pub fn set_queue_probe(&self, length: impl Fn() -> usize + Send + Sync + 'static) {
         // A second probe would belong to a second scorer, and the program has one.
         let _ = self.queue_length.set(Box::new(length));
+    }
+
+    /// Where the number of conversations remembered is read, at each scrape, and the store's name. The first call holds.
+    pub fn set_session_probe(&self, store: &'static str, count: impl Fn() -> usize + Send + Sync + 'static) {
+        let _ = self.session_count.set((store, Box::new(count)));
     }
 
     /// Makes a route's series exist, so that their rates are defined from the start.
@@ -234,11 +244,6 @@ impl Metrics {
         self.route(route).session_drift.observe(drift);
     }
 
-    /// Conversations remembered by a store (`memory`, `redis`).
-    pub fn set_sessions(&self, store: &str, count: usize) {
-        self.sessions.with_label_values(&[store]).set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
     /// A route's collapse-rate CUSUM.
     pub fn set_fleet_drift(&self, route: &str, cusum: f64) {
         let route = self.route(route);
@@ -256,6 +261,9 @@ impl Metrics {
     pub fn gather(&self) -> Vec<MetricFamily> {
         if let Some(length) = self.queue_length.get() {
             self.classifier_queue.set(i64::try_from(length()).unwrap_or(i64::MAX));
+        }
+        if let Some((store, count)) = self.session_count.get() {
+            self.sessions.with_label_values(&[*store]).set(i64::try_from(count()).unwrap_or(i64::MAX));
         }
         self.registry.gather()
     }

@@ -35,6 +35,9 @@ impl Observe for Metrics {
         for reason in &outcome.unscored {
             route.unscored(*reason).inc();
         }
+        if let Some(after) = outcome.session.and_then(|session| session.after) {
+            self.session_drift(&subject.route, after.drift);
+        }
         if let Some(first) = outcome.first_text {
             route.first_text.observe(first.as_secs_f64());
         }
@@ -137,6 +140,20 @@ mod tests {
         let left = Outcome { ending: Ending::ClientLeft, ..samples::blocked("x", "y") };
         metrics.on_end(&left);
         assert_eq!(samples_of(&metrics, "verdicts_total").len(), 1, "a block counts however the client took it");
+    }
+
+    #[test]
+    fn the_drift_after_a_turn_is_observed() {
+        use crate::guard::events::SessionTurn;
+        use crate::policy::SessionFacts;
+        use crate::session::State;
+        let metrics = Metrics::new();
+        let before = SessionFacts::default();
+        let after = Some(State { drift: 4.5, ..State::default() });
+        metrics.on_end(&Outcome { session: Some(SessionTurn { before, after }), ..samples::allowed() });
+        metrics.on_end(&Outcome { session: Some(SessionTurn { before, after: None }), ..samples::allowed() });
+        assert_eq!(samples_of(&metrics, "session_drift_sum"), [r#"{route="/"} 4.5"#]);
+        assert_eq!(samples_of(&metrics, "session_drift_count"), [r#"{route="/"} 1"#]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod policies;
 mod protocols;
 mod reloading;
 mod replay;
+mod sessions;
 mod stopping;
 mod streaming;
 mod support;

@@ -34,7 +34,7 @@ async fn busy() -> Guarded {
     metrics.reloaded(true);
     metrics.reloaded(false);
     metrics.session_drift("/", 1.25);
-    metrics.set_sessions("memory", 3);
+    metrics.set_session_probe("memory", || 3);
     metrics.set_fleet_drift("/", 0.5);
     metrics.set_calibration("Aria", 1_795_600_408);
     metrics.set_queue_probe(|| 2);
