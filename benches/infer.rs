@@ -16,6 +16,7 @@ use steadfast::infer::load::{Blueprint, Options};
 use steadfast::infer::manifest::{FirstStage, HashedFile};
 use steadfast::infer::pool::Pool;
 use steadfast::infer::{Context, Job};
+use steadfast::normalize::normalize;
 
 const SENTENCE: &str =
     "Thank you for asking, and here is what I would do: start early, keep notes, and ask again when it is unclear. ";
@@ -101,5 +102,18 @@ fn first_stage(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, tokenising, scoring, pool, first_stage);
+/// What stands before every scoring, whether there is anything to undo or not.
+fn normalising(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("normalise");
+    let disguised = SENTENCE.replace("notes", "n0tes").replace("clear", "с l е a r");
+    for (name, sentence) in [("plain", SENTENCE), ("disguised", &disguised), ("japanese", "私はアリアです。お手伝いします。")]
+    {
+        let text = sentence.repeat(5);
+        let name = BenchmarkId::new(name, text.chars().count());
+        group.bench_function(name, |bencher| bencher.iter(|| normalize(&text).into_text().len()));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, normalising, tokenising, scoring, pool, first_stage);
 criterion_main!(benches);

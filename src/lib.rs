@@ -24,6 +24,7 @@ pub mod guard;
 pub mod incidents;
 pub mod infer;
 pub mod inspect;
+pub mod normalize;
 pub mod persona;
 pub mod policy;
 #[cfg(feature = "server")]

@@ -8,7 +8,7 @@ const LAYERS: &[(u8, &[&str])] = &[
     (0, &["score", "verdict", "text", "document"]),
     (
         1,
-        &["frame", "decode", "detect", "dialect", "policy", "persona", "degeneration", "drift", "window", "inspect", "normalise"],
+        &["frame", "decode", "detect", "dialect", "policy", "persona", "degeneration", "drift", "window", "inspect", "normalize"],
     ),
     (2, &["infer"]),
     (3, &["guard", "session"]),

@@ -30,7 +30,7 @@ for _first, _count, _letter in ((0x249C, 26, "a"), (0x1F110, 26, "A"), (0x1F150,
 _CYRILLIC = "аaеeоoрpсcуyхxіiјjѕsһhԁdԛqԝwӏlкkмmтtнhвbгrёeїiАAВBЕEКKМMНHОOРPСCТTУYХXІIЈJЅSҺHԀDԚQԜWӀIЁEЇI"
 _OTHERS = (
     "αaεeιiκkνvοoρpτtυuχxγyηnωwζzάaέeίiόoύuώwήnΑAΒBΕEΖZΗHΙIΚKΜMΝNΟOΡPΤTΥYΧXςcϳj"
-    "օoոnսuհhցgаaᎪAᏴBᏟCᎠDᎬEᎻHᎫJᏦKᏞLᎷMᏢPᎡRᏚSᎢTᏙVᎳWᏃZ"
+    "օoոnսuհhցgᎪAᏴBᏟCᎠDᎬEᎻHᎫJᏦKᏞLᎷMᏢPᎡRᏚSᎢTᏙVᎳWᏃZ"
     "ɑaɡgᴀaʙbᴄcᴅdᴇeꜰfɢgʜhɪiᴊjᴋkʟlᴍmɴnᴏoᴘpʀrꜱsᴛtᴜuᴠvᴡwʏyᴢz"
 )
 _SMALL = set("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ")
@@ -38,7 +38,7 @@ _TWIN = {pair[n]: pair[n + 1] for pair in (_OTHERS, _CYRILLIC) for n in range(0,
 _FOREIGN_CYRILLIC = set(_CYRILLIC[::2])
 
 # Characters of words: ASCII letters and digits, and letters and marks of the alphabets. Ideographs and kana bound words.
-_WORDISH = "0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u2c00-\u2dff\ua640-\ua69f\ua720-\ua7ff"
+_WORDISH = "0-9A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u1fff\u20d0-\u20ff\u2c00-\u2dff\u302a-\u302f\u3099\u309a\ua640-\ua69f\ua720-\ua7ff\ufe20-\ufe2f"
 _WORD_RE = re.compile(f"[{_WORDISH}]+")
 _WORDISH_RE = re.compile(f"[{_WORDISH}]")
 _SPACE = " \t\n\r\x0b\x0c\x85\u1680\u2028\u2029"
@@ -74,7 +74,8 @@ def normalize(text: str) -> str:
     if _SPACED_RE.search(text):
         text = _joined(text)
     if not text.isascii():
-        text = _WORD_RE.sub(_latin, text)
+        # Once more: marks may combine with a Latin letter that did not with its twin.
+        text = unicodedata.normalize("NFKC", _WORD_RE.sub(_latin, text))
     if _LEET_RE.search(text):
         text = _CHUNK_RE.sub(lambda found: _core(found, _spelled), text)
     if _REPEAT_RE.search(text):
@@ -121,7 +122,10 @@ def _spaced(text: str, first: int) -> int:
     if separator not in _SEPARATORS or not _opens(text, first):
         return 0
     last = first
-    while last + 2 < len(text) and text[last + 1] == separator and _symbol(text[last + 2]) and not _wordish(text, last + 3):
+    while last + 2 < len(text) and text[last + 1] == separator and _symbol(text[last + 2]):
+        # A letter that begins something else ("k i l l a.b") ends the run before it.
+        if text[last + 3 : last + 4] != separator and not _closes(text, last + 3):
+            break
         last += 2
     letters = text[first : last + 1 : 2]
     digits = sum(c in _DIGITS for c in letters)
@@ -145,8 +149,10 @@ def _opens(text: str, first: int) -> bool:
 def _closes(text: str, end: int) -> bool:
     if end == len(text) or text[end] in _SPACE:
         return True
+    if _wordish(text, end):
+        return False
     if not text[end].isascii():
-        return not _wordish(text, end)
+        return True
     if text[end] in "@/\\=_#&":
         return False
     return not _wordish(text, end + 1)
