@@ -292,8 +292,11 @@ impl<'a> Edits<'a> {
             found = true;
         }
         if !found {
-            let comma = if members.0.is_empty() { "" } else { "," };
-            self.edits.push((open..open, format!("{}:{json}{comma}", quote(name))));
+            // In an empty object nothing follows but what was put there before.
+            let alone = members.0.is_empty();
+            let before = if alone && self.edits.iter().any(|(span, _)| *span == (open..open)) { "," } else { "" };
+            let after = if alone { "" } else { "," };
+            self.edits.push((open..open, format!("{before}{}:{json}{after}", quote(name))));
         }
     }
 
@@ -497,7 +500,8 @@ mod tests {
         let mut edits = Edits::new(b"{}", "request").unwrap();
         let members = edits.members("request").unwrap();
         edits.set(&members, "a", "1");
-        assert_eq!(edits.finish(), br#"{"a":1}"#);
+        edits.set(&members, "b", "2");
+        assert_eq!(edits.finish(), br#"{"a":1,"b":2}"#);
     }
 
     #[test]

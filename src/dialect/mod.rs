@@ -10,7 +10,9 @@ pub mod exchange;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod gemini;
+pub mod gemini_interactions;
 pub mod json;
+pub mod ollama;
 pub mod openai;
 pub mod openai_chat;
 pub mod openai_completions;
@@ -18,6 +20,7 @@ pub mod openai_responses;
 pub mod partial_json;
 pub mod path;
 pub mod reading;
+pub mod timestamp;
 
 use std::sync::Arc;
 
@@ -248,6 +251,9 @@ impl Dialects {
             Arc::new(anthropic_complete::AnthropicComplete),
             Arc::new(bedrock::Bedrock),
             Arc::new(gemini::Gemini),
+            Arc::new(gemini_interactions::GeminiInteractions),
+            Arc::new(ollama::Ollama::Chat),
+            Arc::new(ollama::Ollama::Generate),
         ])
     }
 

@@ -27,6 +27,9 @@ const FAMILIES: &[(&str, Api)] = &[
     ("converse_stream", Api::BedrockConverse),
     ("generate_content", Api::Gemini),
     ("stream_generate_content", Api::Gemini),
+    ("interactions", Api::Gemini),
+    ("chat", Api::Ollama),
+    ("generate", Api::Ollama),
 ];
 
 /// Where a format reads more than the recordings count, or otherwise: file, field, why, and how many rows.
@@ -61,14 +64,8 @@ const SEEDS: [u64; 3] = [1, 7, 1234];
 
 #[test]
 fn recorded_traffic_is_read_as_recorded() {
-    let folder = std::env::var_os("STEADFAST_SHARED")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
-    let folder = folder.join("traffic");
-    let Ok(listing) = std::fs::read_dir(&folder) else {
-        let hint = "recorded traffic: no such folder; set STEADFAST_SHARED to the folder that holds traffic/*.jsonl.gz";
-        assert!(std::env::var_os("CI").is_none(), "{hint}");
-        return say(&format!("skipped: {hint}\n"));
-    };
+    let Some(folder) = folder() else { return };
+    let listing = std::fs::read_dir(&folder).unwrap();
     let mut files: Vec<PathBuf> =
         listing.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|ext| ext == "gz")).collect();
     files.sort();
@@ -110,6 +107,20 @@ fn recorded_traffic_is_read_as_recorded() {
         failures.len(),
         failures.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n")
     );
+}
+
+/// Where the recordings are; `None`, and said, where they are not.
+pub fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("STEADFAST_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let folder = folder.join("traffic");
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    let hint = "recorded traffic: no such folder; set STEADFAST_SHARED to the folder that holds traffic/*.jsonl.gz";
+    assert!(std::env::var_os("CI").is_none(), "{hint}");
+    say(&format!("skipped: {hint}\n"));
+    None
 }
 
 #[derive(Default)]
@@ -314,13 +325,13 @@ fn list<'a>(row: &'a Value, field: &str) -> &'a [Value] {
     row[format!("expected_{field}")].as_array().map_or(&[], Vec::as_slice)
 }
 
-fn rows(path: &Path) -> Vec<Value> {
+pub fn rows(path: &Path) -> Vec<Value> {
     let mut text = String::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_string(&mut text).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn body(row: &Value) -> Vec<u8> {
+pub fn body(row: &Value) -> Vec<u8> {
     let bytes = STANDARD.decode(row["response_body_base64"].as_str().unwrap_or_default()).unwrap();
     if headers_of(&row["response_headers"], "content-encoding") != Some("gzip") {
         return bytes;
@@ -367,6 +378,6 @@ fn split(body: &[u8], seed: u64) -> Vec<Bytes> {
 }
 
 /// Prints past the test harness, which would keep it to itself.
-fn say(text: &str) {
+pub fn say(text: &str) {
     std::io::stderr().write_all(text.as_bytes()).unwrap();
 }

@@ -19,6 +19,8 @@ use super::{
 };
 use crate::frame::{Event, Framing};
 
+pub(super) use write::{JSON, SSE, error};
+
 /// The Gemini format.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Gemini;
