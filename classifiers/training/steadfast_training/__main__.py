@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 ORDER = ["prepare", "train", "export", "calibrate", "evaluate", "card"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="steadfast_training", description=__doc__)
-    parser.add_argument("step", choices=[*ORDER, "holdout", "all"])
+    parser.add_argument("step", choices=[*ORDER, "first_stage", "holdout", "all"])
     parser.add_argument("--steps", type=int, default=3000, help="optimizer steps of train (default 3000)")
     parser.add_argument("--minutes", type=float, default=None, help="train: stop (with the schedule ended) after so many minutes")
     parser.add_argument("--batch", type=int, default=48, help="windows a step (default 48)")
-    parser.add_argument("--rate", type=float, default=1.5e-4, help="peak learning rate of the encoder")
-    parser.add_argument("--start", type=Path, default=None, help="train: begin with the weights of an earlier run (a model.pt) instead of the pretrained ones")
-    parser.add_argument("--freeze", type=int, default=0, help="train: keep so many of the lowest layers as they are")
+    parser.add_argument("--rate", type=float, default=1.2e-4, help="peak learning rate of the encoder")
     parser.add_argument("--fresh", action="store_true", help="train: ignore a checkpoint")
     arguments = parser.parse_args()
     for step in ORDER if arguments.step == "all" else [arguments.step]:
@@ -27,7 +24,7 @@ def main() -> None:
         elif step == "train":
             from .train import run
 
-            run(arguments.steps, arguments.batch, arguments.rate, minutes=arguments.minutes, fresh=arguments.fresh, start=arguments.start, freeze=arguments.freeze)
+            run(arguments.steps, arguments.batch, arguments.rate, minutes=arguments.minutes, fresh=arguments.fresh)
         elif step == "export":
             from .export import run
 
@@ -38,6 +35,10 @@ def main() -> None:
             run()
         elif step == "evaluate":
             from .evaluate import run
+
+            run()
+        elif step == "first_stage":
+            from .first_stage import run
 
             run()
         elif step == "holdout":

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from . import devset
 from .metrics import conformal_threshold, sigmoid, upper_bound
+from .normalize import normalize
 from .scoring import Scorer
 from .settings import CREATED, LABELS, OUTPUT, PERSONA_TOKENS, USER_TOKENS, VERSION, WINDOW_STRIDE, WINDOW_TOKENS
 
@@ -56,7 +57,8 @@ def run() -> None:
         scores = probability[chosen & benign & sure]
         thresholds = []
         for rate in RATES:
-            at, errors = conformal_threshold(scores, rate)
+            # The lower rate is the one that acts, and several labels act: it is promised with confidence, not on average.
+            at, errors = conformal_threshold(scores, rate, sure=rate == RATES[-1])
             # Dev holds far more collapse than traffic does, so a very low probability is never a verdict; one above 1 could never fire.
             at = min(max(at, 0.3 if rate == RATES[-1] else 0.05), 0.9999)
             errors = int((scores >= at).sum())
@@ -103,9 +105,9 @@ def write_manifest(scorer: Scorer, labels: list[dict]) -> None:
     scale = np.array([l["scale"] for l in labels])
     bias = np.array([l["bias"] for l in labels])
     for persona, user, answer in GOLDEN:
-        ids = scorer.ids(answer)
+        head, asked, ids = (scorer.ids(normalize(part)) for part in (persona, user, answer))
         assert len(ids) <= WINDOW_TOKENS, "a golden text is one window"
-        p = sigmoid(scale * scorer.window(scorer.ids(persona), scorer.ids(user), ids) + bias)
+        p = sigmoid(scale * scorer.window(head, asked, ids) + bias)
         shown = ", ".join(f"{name} = {value:.4f}" for name, value in zip(LABELS, p))
         lines += ["", "[[golden]]", f"persona = {text(persona)}", f"user = {text(user)}", f"text = {text(answer)}", f"probabilities = {{ {shown} }}"]
         print("golden:", answer[:50], "->", ", ".join(f"{n} {v:.2f}" for n, v in zip(LABELS, p) if v > 0.1) or "clean")

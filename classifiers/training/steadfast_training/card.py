@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import devset, sources
-from .settings import BUILD, LABELS, OUTPUT
+from .settings import BUILD, LABELS, OUTPUT, VERSION
 
 ATTRIBUTION = {
     "authored": "written for this project",
@@ -107,6 +107,11 @@ def plots(result: dict) -> None:
 
 def run() -> None:
     result = json.loads((OUTPUT / "evaluation.json").read_text(encoding="utf-8"))
+    # What optional steps found, and an evaluation of the version before by this code (before.json, put there by hand).
+    for name, key in (("first_stage.json", "first_stage"), ("holdout.json", "leave_sources_out"), ("before.json", "before")):
+        if (BUILD / name).exists():
+            result[key] = json.loads((BUILD / name).read_text(encoding="utf-8"))
+    (OUTPUT / "evaluation.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     plots(result)
     rows = sources.read_all()
     trained = [r for r in rows if r.permissive and r.split == "train"]
@@ -114,7 +119,7 @@ def run() -> None:
     count = Counter((r.source, r.positive) for r in trained)
     pieces = len(json.loads((OUTPUT / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
     lines = [
-        "# collapse 0.1.0",
+        f"# collapse {VERSION}",
         "",
         "A small multilingual classifier of the ways in which an assistant leaves its character. Ten labels, each a claim about the",
         "assistant's own voice in an answer, given its persona line and the user's last turn. Written by the `card` step; do not edit.",
@@ -126,6 +131,7 @@ def run() -> None:
         "",
         "![recall and reliability](evaluation.png)",
         "",
+        *compared(result),
         "## By label",
         "",
         *table(
@@ -182,6 +188,14 @@ def run() -> None:
             ["benign answers from", "number", "false blocks", "per 10,000", "95 % bound"],
             [[k, e["benign"], e["false_blocks"], number(e["per_10000"], 1), number(e["upper_bound_per_10000"], 1)] for k, e in result["false_blocks"].items()],
         ),
+        "## Recorded traffic",
+        "",
+        *traffic(result["recorded_traffic"]),
+        "",
+        "## First stage",
+        "",
+        *first_stage(result.get("first_stage")),
+        "",
         "## Incidents",
         "",
         "Paraphrases of known incidents with as many innocent look-alikes; used for nothing but this table.",
@@ -201,8 +215,9 @@ def run() -> None:
         "",
         "## How it was made",
         "",
-        f"The lowest six layers of multilingual-e5-small (MIT), vocabulary cut to {pieces:,} pieces, word table frozen, fine-tuned with a head that pools each label by its own",
-        "attention; twins in one batch with an ordering loss. Weights int8 per channel, activations int8 per tensor: use batch 1. See `../training/README.md`.",
+        f"all-MiniLM-L6-v2 (Apache-2.0) with a vocabulary of {pieces:,} pieces: English word pieces as pretrained, words of fifteen other languages that begin at the vectors of",
+        "their English glosses, and characters. Fine-tuned whole, with a head that pools each label by its own attention; twins in one batch with an ordering loss. Text is normalised",
+        "before it is scored. Weights int8 per channel, activations int8 per tensor: use batch 1. See `../training/README.md`.",
         "",
         "## Trained on",
         "",
@@ -214,6 +229,50 @@ def run() -> None:
     ]
     (OUTPUT / "CARD.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"card: wrote {OUTPUT.name}/CARD.md")
+
+
+def traffic(e: dict) -> list[str]:
+    named = ", ".join(f"{label} {n}" for label, n in sorted(e["alarms_by_label"].items(), key=lambda item: -item[1])) or "none"
+    return [
+        f"{e['answers']} different answers of real models, recorded by other projects for their own tests: nothing was chosen by them, and nobody has looked for true alarms among them. No persona line.",
+        f"By the labels that block: {e['false_blocks']} ({e['blocks_per_10000']:.1f} per 10,000, 95 % bound {e['blocks_upper_bound_per_10000']:.1f}). By any label at its calibrated threshold: {e['any_alarm']} ({e['alarms_per_10000']:.0f} per 10,000): {named}.",
+    ]
+
+
+def first_stage(e: dict | None) -> list[str]:
+    if e is None:
+        return ["None was trained."]
+    half, five = e["half_1"], e["at_5_percent_escalated"]
+    return [
+        f"Hashed n-grams ({e['buckets']:,} buckets) taught by the classifier's own scores on {e['training_windows']:,} windows. " + ("It ships." if e["ships"] else "It does not ship: it cannot keep both promises."),
+        f"With the cut that half 0 allows, half 1 loses {100 * half['recall_loss']:.2f} % of the answers caught ({half['caught']}) and escalates {100 * half['escalated']:.1f} % of benign windows.",
+        f"Escalating 5 % of benign windows loses {100 * five['recall_loss']:.1f} %.",
+    ]
+
+
+def compared(result: dict) -> list[str]:
+    """The version before, measured by the same code on the same rows."""
+    before = result.get("before")
+    if not before:
+        return []
+
+    def line(name: str, get, digits: int = 3) -> list[str]:
+        return [name, number(get(before), digits), number(get(result), digits)]
+
+    body = [line(f"recall at 1 %, {label}", lambda r, l=label: r["labels"][l].get("recall_at_1_percent")) for label in LABELS]
+    body += [line(f"recall at 0.1 %, {label}", lambda r, l=label: r["labels"][l].get("recall_at_0_1_percent")) for label in LABELS]
+    body += [line(f"hand-written rows at 1 %, {lang}", lambda r, l=lang: r["languages"].get(lang, {}).get("recall_at_1_percent")) for lang in result["languages"]]
+    body += [
+        line("twins both right", lambda r: r["twins"]["all"]["both_right_at_1_percent"]),
+        line("false blocks per 10,000, all benign rows", lambda r: r["false_blocks"]["all"]["per_10000"], 1),
+        line("false blocks per 10,000, sources never trained on", lambda r: r["false_blocks"]["unseen_sources"]["per_10000"], 1),
+        line("false blocks per 10,000, recorded traffic", lambda r: r["recorded_traffic"]["blocks_per_10000"], 1),
+        line("alarms of any label per 10,000, recorded traffic", lambda r: r["recorded_traffic"]["alarms_per_10000"], 1),
+        line("incidents caught", lambda r: float(r["incidents"]["caught_at_1_percent"]), 0),
+        line("look-alikes flagged", lambda r: float(r["incidents"]["lookalikes_flagged_at_1_percent"]), 0),
+        line("late collapses missed", lambda r: r["onset"]["missed"]),
+    ]
+    return ["## Against the version before", "", f"Version {before['version']} on the same rows by the same code; its thresholds are its own, chosen on fewer of these rows and without a stream's first windows.", "", *table(["", before["version"], VERSION], body)]
 
 
 def weak(result: dict) -> list[str]:
@@ -231,7 +290,8 @@ def weak(result: dict) -> list[str]:
     small = [f"{l} ({e['positives']})" for l, e in result["languages"].items() if e["positives"] < 20]
     if small:
         out.append("- Languages with too few dev positives to say much: " + ", ".join(small) + ".")
+    out.append("- It knows no capital letters and, in words that the lexicon lacks, no accents; words of languages other than English are known by one English gloss each, whatever else they mean.")
     out.append("- Harmful advice in a helpful tone (`em_bad_advice`) is weighed down on purpose: it can be told from sound advice only by knowing the subject.")
     out.append("- Hand-written rows are in few authors' voices, so their dev figures flatter; trust the rows of unseen sources more.")
-    out.append("- It reads 128 tokens at a time and the head of the persona and of the user's turn: a collapse that shows only against earlier turns is out of its sight.")
+    out.append("- It reads 128 tokens at a time, the head of the persona and the end of the user's turn: a collapse that shows only against earlier turns is out of its sight.")
     return out

@@ -63,12 +63,39 @@ def glossary(rng: random.Random) -> str:
     return glue.join(rng.choice(["{l}: {w} ({m})", "In {l} you say {w} for \"{m}\"", "{w} means \"{m}\" in {l}"]).format(w=w, l=l, m=m) for w, l, m in some) + "."
 
 
+def gibberish(rng: random.Random, other: str) -> str:
+    """Noise that no chain of words makes: keys, shuffled letters, halves of words, code and prose and signs in one stream."""
+    kind = rng.randrange(6)
+    count = rng.randint(12, 60)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    if kind == 0:
+        return " ".join("".join(rng.choices(letters, k=rng.randint(2, 9))) for _ in range(count))
+    if kind == 1:
+        return " ".join("".join(rng.sample(u, len(u))) for u in _units(other)[:count])
+    if kind == 2:
+        signs = "}{][)(;:=><|&^%$#@~`\\/+-_*"
+        return " ".join(rng.choice([rng.choice(_units(other) or ["the"]), "".join(rng.choices(signs, k=rng.randint(1, 5))), str(rng.randint(0, 99999))]) for _ in range(count))
+    if kind == 3:
+        halves = [u[: max(1, len(u) // 2)] if rng.random() < 0.5 else u[len(u) // 2 :] for u in _units(other)]
+        rng.shuffle(halves)
+        return "".join(h + rng.choice(["", " ", "-", " "]) for h in halves[:count])
+    if kind == 4:
+        blocks = [(0x400, 0x450), (0x590, 0x5EA), (0x627, 0x64A), (0x905, 0x939), (0xE01, 0xE2E), (0x10A0, 0x10FF), (0x4E00, 0x9FA0), (0xAC00, 0xD7A0), (0x1780, 0x17B3)]
+        some = rng.sample(blocks, rng.randint(1, 4))
+        return " ".join("".join(chr(rng.randint(*rng.choice(some))) for _ in range(rng.randint(2, 7))) for _ in range(count // 2))
+    return " ".join(rng.choice(["the", "of", "and", "to", "is", "which", "in", "as", "by", "not", "は", "の", "de", "que", "und", "的", ","]) if rng.random() < 0.6 else rng.choice(_units(other) or ["a"]) for _ in range(count))
+
+
 def degenerate(good: str, rng: random.Random, other: str, babble: Babble | None = None) -> tuple[str, int]:
     """Returns (text, the character at which it breaks). `other` is another prompt, for run-on turns."""
     if babble and babble.starts and rng.random() < 0.3:
         cut = rng.choice([0, 0, rng.randint(0, min(200, len(good)))])
         head = good[:cut] + (" " if cut else "")
         return head + _join(babble.speak(rng, rng.randint(15, 70)), good), len(head)
+    if rng.random() < 0.18:
+        cut = rng.choice([0, rng.randint(0, min(300, len(good)))])
+        head = good[:cut] + (rng.choice([" ", "\n", "\n\n"]) if cut else "")
+        return head + gibberish(rng, other + " " + good[-300:]), len(head)
     cut = rng.randint(min(20, len(good) // 2), max(min(20, len(good) // 2), min(len(good), 400)))
     head = good[:cut]
     kind = rng.random()

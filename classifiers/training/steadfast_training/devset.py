@@ -6,6 +6,7 @@ Half 0 chooses calibration and thresholds, half 1 is reported. It must not know 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,6 +32,8 @@ CAPS = {
     "em_bad_advice": 250,
     "anthropic_evals_statements": 500,
 }
+# Harmless rows of the training split of sources that are never trained on: they help to choose thresholds (half 0), nothing else.
+MORE = {"alpaca_eval": 1200, "do-not-answer": 700, "do-not-answer_reviews": 200, "legal_overrefusal": 500, "llm_debate": 300, "logickor": 300, "schema_guided_dialogue": 200}
 # Whole files that are never trained on may evaluate whatever their split says.
 WHOLE = {"do_not_answer", "alpaca_eval_breaks", "logickor_breaks", "ai_psychosis_spirals"}
 
@@ -44,6 +47,14 @@ def rows() -> list[Row]:
     for source, group in sorted(by_source.items()):
         group.sort(key=lambda r: hashlib.sha256(r.id.encode()).hexdigest())
         chosen += group[: CAPS.get(source, 10_000)]
+    more: dict[str, list[Row]] = {}
+    reported = {row.prompt for row in chosen if row.half == 1}
+    for row in sources.read_negatives() + sources.read_persona():
+        if row.source in MORE and row.split == "train" and row.prompt not in reported:
+            more.setdefault(row.source, []).append(replace(row, half=0))
+    for source, group in sorted(more.items()):
+        group.sort(key=lambda r: hashlib.sha256(r.id.encode()).hexdigest())
+        chosen += group[: MORE[source]]
     return chosen
 
 
@@ -51,7 +62,7 @@ def scored(scorer: Scorer) -> tuple[list[Row], np.ndarray]:
     """Rows and their highest logits [rows, labels]; kept until the model, the rows or the layout change."""
     chosen = rows()
     # Scores depend on how ids are laid out and windows cut, so that code is part of the key.
-    code = b"".join((PACKAGE / name).read_bytes() for name in ("layout.py", "scoring.py", "settings.py"))
+    code = b"".join((PACKAGE / name).read_bytes() for name in ("layout.py", "scoring.py", "settings.py", "windows.py", "normalize.py"))
     files = (OUTPUT / "model.onnx").read_bytes() + (OUTPUT / "tokenizer.json").read_bytes()
     key = hashlib.sha256(files + code + "".join(r.id for r in chosen).encode()).hexdigest()
     cache = BUILD / "dev.npz"

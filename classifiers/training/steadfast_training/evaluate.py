@@ -5,6 +5,7 @@ Everything goes through the int8 model in ONNX Runtime, one window at a time. It
 
 from __future__ import annotations
 
+import gzip
 import json
 import time
 import tomllib
@@ -14,11 +15,13 @@ import numpy as np
 
 from . import devset
 from .augment import KEYWORDS, mask_keywords
-from .layout import assemble, collate
+from .layout import assemble, collate, runs
 from .metrics import calibration_error, ranking, sigmoid, upper_bound
+from .normalize import normalize
 from .scoring import Scorer, score_rows
-from .settings import BLOCKING, BUILD, INCIDENTS, INDEX, LABELS, OUTPUT, WINDOW_TOKENS
+from .settings import BLOCKING, BUILD, INCIDENTS, INDEX, LABELS, OUTPUT, SHARED
 from .sources import PERMISSIVE, Row
+from .windows import stream
 
 
 class Judge:
@@ -136,24 +139,71 @@ def flips(scorer: Scorer, rows: list[Row], p: np.ndarray, judge: Judge) -> dict:
     return {"caught_with_keywords": len(caught), "flipped": float(np.mean(lost)) if caught else None}
 
 
-def onset_delay(scorer: Scorer, rows: list[Row], judge: Judge, most: int = 120, step: int = 12) -> dict:
-    """Tokens streamed after the onset until a window is over the 1 % threshold; a miss counts as infinitely late."""
+def onset_delay(scorer: Scorer, rows: list[Row], judge: Judge, most: int = 150) -> dict:
+    """Tokens from the onset to the end of the first window of a stream that is over the 1 % threshold; a miss counts as infinitely late."""
     chosen = [r for r in rows if r.source == "authored" and r.positive and r.onset is not None and "base_model_regression" not in r.labels][:most]
     delays = []
     for row in chosen:
-        encoding = scorer.tokenizer.encode(row.response, add_special_tokens=False)
-        onset = next((i for i, (_, e) in enumerate(encoding.offsets) if e > row.onset), 0)
-        persona, user = scorer.ids(row.system[:600]), scorer.ids(row.prompt[-600:])
-        ends = list(range(onset + step, len(encoding.ids), step)) + [len(encoding.ids)]
+        persona, user = scorer.ids(normalize(row.system[:600])), scorer.ids(normalize(row.prompt[-600:]))
         delay = np.inf
-        for end in ends:
-            q = judge.probability(scorer.window(persona, user, encoding.ids[max(0, end - WINDOW_TOKENS) : end]))
+        for start, end in stream(row.response):
+            if end <= row.onset:
+                continue
+            ids = scorer.ids(normalize(row.response[start:end]))
+            q = judge.probability(np.stack([scorer.window(persona, user, ids[a:b]) for a, b in runs(len(ids))]).max(axis=0))
             if any(q[INDEX[l]] >= judge.at[0.01][INDEX[l]] for l in row.labels):
-                delay = end - onset
+                delay = len(scorer.ids(normalize(row.response[row.onset : end])))
                 break
         delays.append(delay)
     d = np.array(delays)
     return {"answers": len(d), "missed": float(np.isinf(d).mean()), **{f"within_{k}_tokens": float((d <= k).mean()) for k in (12, 24, 48, 96)}}
+
+
+def recorded(scorer: Scorer, judge: Judge) -> dict:
+    """Answers of real models as other projects recorded them, which nobody chose for this: every alarm on one counts as false."""
+    texts: dict[str, str] = {}
+    for path in sorted((SHARED / "traffic").glob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as handle:
+            for line in handle:
+                row = json.loads(line)
+                for text in row["expected_text"] or []:
+                    if text and text.strip():
+                        texts.setdefault(text, last_user_turn(row["request_body"]))
+    rows = [Row("", "traffic", "", "", "", user, text, [], "dev", True) for text, user in texts.items()]
+    q = judge.probability(score_rows(scorer, rows, limit=12, name="recorded traffic"))
+    blocking = [INDEX[l] for l in BLOCKING]
+    blocked = (q[:, blocking] >= judge.at[0.001][blocking]).any(axis=1)
+    alarmed = q >= judge.at[0.001]
+    return {
+        "answers": len(rows),
+        "false_blocks": int(blocked.sum()),
+        "blocks_per_10000": 1e4 * float(blocked.mean()),
+        "blocks_upper_bound_per_10000": 1e4 * upper_bound(int(blocked.sum()), len(rows)),
+        "any_alarm": int(alarmed.any(axis=1).sum()),
+        "alarms_per_10000": 1e4 * float(alarmed.any(axis=1).mean()),
+        "alarms_by_label": {label: int(alarmed[:, j].sum()) for j, label in enumerate(LABELS) if alarmed[:, j].any()},
+    }
+
+
+def last_user_turn(body: str | None) -> str:
+    """The last user turn of a request in one of the common forms; empty where there is none to be found."""
+    try:
+        value = json.loads(body or "")
+    except json.JSONDecodeError:
+        return ""
+    if not isinstance(value, dict):
+        return ""
+    if isinstance(value.get("input"), str):
+        return value["input"]
+    turns = next((value[k] for k in ("messages", "input", "contents") if isinstance(value.get(k), list)), [])
+    for turn in reversed(turns):
+        if isinstance(turn, dict) and turn.get("role", "user") == "user":
+            content = turn.get("content", turn.get("parts", ""))
+            if isinstance(content, list):
+                content = " ".join(p["text"] for p in content if isinstance(p, dict) and isinstance(p.get("text"), str))
+            if isinstance(content, str) and content:
+                return content
+    return value["prompt"] if isinstance(value.get("prompt"), str) else ""
 
 
 def incidents(scorer: Scorer, judge: Judge) -> dict:
@@ -212,7 +262,7 @@ def run() -> None:
     p = judge.probability(logits[keep])
     truth = devset.truth(rows)
     result: dict = {
-        "reported_on": "half 1 of dev; half 0 chose calibration and thresholds",
+        "reported_on": "half 1 of dev; half 0, and harmless rows of the training split of sources that nothing is trained on, chose calibration and thresholds",
         "rows": len(rows),
         "benign": sum(not r.positive for r in rows),
         "size_bytes": {f.name: f.stat().st_size for f in sorted(OUTPUT.iterdir()) if f.name in ("model.onnx", "tokenizer.json")},
@@ -223,13 +273,12 @@ def run() -> None:
         "keyword_masking": flips(scorer, rows, p, judge),
         "onset": onset_delay(scorer, rows, judge),
         "incidents": incidents(scorer, judge),
+        "recorded_traffic": recorded(scorer, judge),
         "latency_ms": latency(scorer),
     }
     errors = [e["calibration_error"] for e in result["labels"].values()]
     result["calibration_error"] = {"mean": float(np.mean(errors)), "max": float(np.max(errors))}
-    holdout = BUILD / "holdout.json"
-    if holdout.exists():
-        result["leave_sources_out"] = json.loads(holdout.read_text())
+    result["version"] = tomllib.loads((OUTPUT / "manifest.toml").read_text(encoding="utf-8"))["version"]
     (OUTPUT / "evaluation.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     np.savez(BUILD / "report.npz", p=p, truth=truth)
     show(result)
@@ -252,7 +301,7 @@ def show(result: dict) -> None:
     print("\nfalse blocks:")
     for k, v in result["false_blocks"].items():
         print(f"  {k:36} {v['false_blocks']:3} of {v['benign']:5}  {v['per_10000']:7.1f} per 10,000 (bound {v['upper_bound_per_10000']:.1f})")
-    for key in ("keyword_masking", "onset", "latency_ms", "calibration_error", "size_bytes"):
+    for key in ("keyword_masking", "onset", "recorded_traffic", "latency_ms", "calibration_error", "size_bytes"):
         print(f"{key}: {result[key]}")
     i = result["incidents"]
     print({k: v for k, v in i.items() if k not in ("by_incident", "missed", "false")})
@@ -260,6 +309,3 @@ def show(result: dict) -> None:
         print("  missed", m)
     for m in i["false"]:
         print("  false", m)
-    for name, e in result.get("leave_sources_out", {}).items():
-        if isinstance(e, dict):
-            print("held out", name, {k: round(v["recall_at_1_percent"], 3) for k, v in e.get("labels", {}).items() if "recall_at_1_percent" in v})

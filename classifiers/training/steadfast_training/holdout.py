@@ -15,6 +15,7 @@ from . import sources, train
 from .devset import CAPS
 from .layout import assemble, collate, runs
 from .metrics import ranking, sigmoid
+from .normalize import normalize
 from .settings import BUILD, INDEX, LABELS
 
 # Every group mixes labels, so that each label has a group where its sources are gone. Names are sources, or authored files.
@@ -31,9 +32,9 @@ def score(model, tokenizer, rows) -> np.ndarray:
     """Highest logit over at most three windows, fp32, in batches: ranking is all that is wanted here."""
     items, owner = [], []
     for i, row in enumerate(rows):
-        ids = tokenizer.encode(row.response[:2000], add_special_tokens=False).ids
-        persona = tokenizer.encode(row.system[:400], add_special_tokens=False).ids if row.system else []
-        user = tokenizer.encode(row.prompt[-400:], add_special_tokens=False).ids if row.prompt else []
+        ids = tokenizer.encode(normalize(row.response[:2000]), add_special_tokens=False).ids
+        persona = tokenizer.encode(normalize(row.system[:400]), add_special_tokens=False).ids if row.system else []
+        user = tokenizer.encode(normalize(row.prompt[-400:]), add_special_tokens=False).ids if row.prompt else []
         cuts = runs(len(ids))
         for a, b in cuts if len(cuts) <= 3 else (cuts[0], cuts[len(cuts) // 2], cuts[-1]):
             items.append(assemble(persona, user, ids[a:b]))

@@ -112,6 +112,17 @@ def scene(rng: random.Random) -> Scene:
     return Scene(lang, system, rng.choice(t["ask"]), bad, good, "identity_swap")
 
 
+def nameless(rng: random.Random) -> Scene:
+    """With no persona any assistant may say its own name: `good` names itself and nobody said that it should not."""
+    lang = rng.choices(list(SHARE), list(SHARE.values()))[0]
+    t = TEXT[lang]
+    name, vendor = rng.choice(MODELS) if rng.random() < 0.65 else (rng.choice(NAMES), rng.choice(ORGANISATIONS))
+    say = rng.choice(t["say"]).format(n=name, o=vendor)
+    if rng.random() < 0.3:
+        say += " " + rng.choice(t["ai"])
+    return Scene(lang, "", rng.choice(t["ask"]), say, say, "identity_swap")
+
+
 def played(rng: random.Random) -> Scene:
     """A person's words under a person's persona: fine, with no bad twin."""
     lang = rng.choices(list(SHARE), list(SHARE.values()))[0]

@@ -1,10 +1,10 @@
-"""Assembles token ids exactly as the gateway does, and cuts windows as it does. The contract with the Rust side lives here."""
+"""Assembles token ids exactly as the gateway does, and splits what is longer than the model takes. The contract with the Rust side lives here."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .settings import FIRST_TOKENS, PERSONA_TOKENS, USER_TOKENS, WINDOW_STRIDE, WINDOW_TOKENS
+from .settings import PERSONA_TOKENS, USER_TOKENS, WINDOW_STRIDE, WINDOW_TOKENS
 from .tokenizer import CLS, PAD, SEP
 
 
@@ -20,11 +20,6 @@ def runs(count: int) -> list[tuple[int, int]]:
         return [(0, count)]
     starts = list(range(0, count - WINDOW_TOKENS, WINDOW_STRIDE)) + [count - WINDOW_TOKENS]
     return [(start, start + WINDOW_TOKENS) for start in starts]
-
-
-def prefixes(count: int) -> list[tuple[int, int]]:
-    """What a stream shows first: a short window, then one for each stride, until the answer's own windows begin."""
-    return [(0, end) for end in (FIRST_TOKENS, FIRST_TOKENS + WINDOW_STRIDE) if end < count]
 
 
 def collate(items: list[tuple[list[int], int]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -62,7 +62,7 @@ class Classifier(nn.Module):
     def __init__(self, vocabulary: int, layers: int, facts: dict, dropout: float = 0.1) -> None:
         super().__init__()
         hidden = facts["hidden"]
-        self.word = nn.Embedding(vocabulary, hidden)
+        self.word = nn.Embedding(vocabulary, hidden, sparse=True)
         self.pos = nn.Embedding(MAX_TOKENS, hidden)
         self.segment = nn.Embedding(2, hidden)
         self.ln = nn.LayerNorm(hidden, eps=facts["epsilon"])
@@ -84,8 +84,7 @@ class Classifier(nn.Module):
 
         put(self.word.weight, word)
         put(self.pos.weight, tensors["emb.pos"][:MAX_TOKENS])
-        # Pretraining knew one segment; both begin as that one.
-        put(self.segment.weight, np.stack([tensors["emb.type"][0]] * 2))
+        put(self.segment.weight, tensors["emb.type"])
         put(self.ln.weight, tensors["emb.ln.w"])
         put(self.ln.bias, tensors["emb.ln.b"])
         for i, layer in enumerate(self.layers):

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from .augment import surface
+from .benign import odd, plain
 from .compose import endorsed, persona_line, quoted
 from .degenerate import Babble, degenerate, glossary
-from .identities import Scene, played, scene
+from .frames import framed, report
+from .identities import Scene, nameless, played, scene
 from .layout import assemble
+from .normalize import normalize
 from .refusals import refusal, ugly_prompt
 from .settings import INDEX, LABELS, WINDOW_TOKENS
 from .sources import Row
+from .switch import Switch
 from .tokenizer import MASK
 
 Example = tuple[list[int], int, np.ndarray, np.ndarray]
@@ -31,44 +36,53 @@ RELATED = [
 ]
 # How often each kind of draw occurs. Twins rule: they are what separates stance from words.
 MIX = {
-    "twins": 44.0,
-    "authored_single": 3.0,
+    "twins": 38.0,
+    "framed": 6.0,
+    "authored_single": 2.5,
     "em_persona_hierarchy": 4.0,
-    "em_bad_advice": 0.8,
-    "anthropic_evals_statements": 4.0,
-    "diasafety": 2.0,
+    "em_bad_advice": 0.6,
+    "anthropic_evals_statements": 3.5,
+    "diasafety": 2.2,
     "toxigen_seed": 2.5,
     "hh_rlhf_harmless": 0.5,
     "japanese_toxic": 0.8,
     "synthetic_persona_chat_claims": 2.0,
     "shaberi_breaks": 1.0,
-    "degenerate": 5.0,
+    "degenerate": 6.0,
     "quoted": 5.0,
     "endorsed": 2.5,
     "tail": 7.0,
     "joined": 2.5,
     "human_persona": 1.5,
     "identity": 4.0,
+    "nameless": 1.2,
     "played": 1.0,
-    "refusal": 4.0,
-    "hijack": 2.5,
+    "refusal": 6.0,
+    "hijack": 3.0,
+    "asked": 1.0,
+    "odd": 6.0,
+    "plain_speech": 3.0,
     "halueval_general": 8.0,
     "shaberi": 5.5,
     "smile": 3.5,
-    "refusal_direction": 2.5,
+    "refusal_direction": 3.5,
     "tau_airline": 2.5,
-    "pt_llm_comparison": 0.7,
-    "xpersona": 4.0,
-    "synthetic_persona_chat": 3.0,
-    "chatter": 3.0,
+    "pt_llm_comparison": 0.8,
+    "xpersona": 3.5,
+    "synthetic_persona_chat": 2.5,
+    "chatter": 2.5,
 }
+# Bare statements: drawn with a harmless one of about their length, or being short would be a sign.
+SHORT = ("anthropic_evals_statements", "diasafety", "toxigen_seed", "japanese_toxic", "synthetic_persona_chat_claims")
 CHATTER = ("xpersona", "synthetic_persona_chat")
 
 
 class Sampler:
-    def __init__(self, rows: list[Row], tokenizer: Tokenizer, seed: int, exclude: set[str] = frozenset()) -> None:
+    def __init__(self, rows: list[Row], tokenizer: Tokenizer, seed: int, exclude: set[str] = frozenset(), lexicon: list = ()) -> None:
         self.rng = random.Random(seed)
         self.tokenizer = tokenizer
+        self.switch = Switch(list(lexicon))
+        self._context_ids = lru_cache(200_000)(lambda text: tuple(tokenizer.encode(normalize(text), add_special_tokens=False).ids) if text else ())
         self.by_source: dict[str, list[Row]] = {}
         pairs: dict[str, list[Row]] = {}
         for row in rows:
@@ -104,7 +118,11 @@ class Sampler:
         self.chances = [MIX[k] for k in self.kinds]
 
     def _possible(self, kind: str) -> bool:
-        if kind in ("twins", "quoted", "endorsed", "tail"):
+        if kind in ("nameless", "odd", "plain_speech"):
+            return bool(self.by_source)
+        if kind == "asked":
+            return bool(self.opinions)
+        if kind in ("twins", "framed", "quoted", "endorsed", "tail"):
             return bool(self.twins)
         if kind == "hijack":
             return bool(self.opinions)
@@ -132,15 +150,69 @@ class Sampler:
     # Kinds of draw. Each returns one example, or a pair (positive first).
 
     def _plain(self, source: str) -> list[Example]:
-        return [self._example(self.rng.choice(self.by_source[source]))]
+        row = self.rng.choice(self.by_source[source])
+        if source in SHORT and self.rng.random() < 0.7:
+            return [self._example(row), self._example(self._short(row), skip=("topic_hijack",))]
+        return [self._example(row)]
+
+    def _short(self, row: Row) -> Row:
+        """A harmless text of about the row's length."""
+        if self.rng.random() < 0.35:
+            lang, text = plain(self.rng)
+            return Row("made", "made", "CC0-1.0", lang, "", row.prompt, text, [], "train", True)
+        good = self._good(row.lang)
+        text = good.response
+        at = text.find(" ", self.rng.randint(0, max(0, min(len(text) - len(row.response), 600)))) + 1 if self.rng.random() < 0.4 else 0
+        return replace(good, response=text[at : at + max(20, int(len(row.response) * self.rng.uniform(0.8, 1.2)))], prompt=good.prompt if at == 0 else "")
+
+    def _pair(self) -> tuple[Row, Row]:
+        pair = self.rng.choices(self.twins, self.twin_weights)[0]
+        return self.rng.choice([r for r in pair if r.positive]), self.rng.choice([r for r in pair if not r.positive])
 
     def _twins(self) -> list[Example]:
-        pair = self.rng.choices(self.twins, self.twin_weights)[0]
-        bad = self.rng.choice([r for r in pair if r.positive])
-        fine = self.rng.choice([r for r in pair if not r.positive])
+        bad, fine = self._pair()
         # Both twins share their fate: the same changes, the same missing context.
         seed = self.rng.random()
         return [self._example(bad, seed=seed), self._example(fine, seed=seed)]
+
+    def _framed(self) -> list[Example]:
+        """Both twins as a tool call's argument, at the end of a report, in a comment: the surroundings are no cue."""
+        bad, fine = self._pair()
+        (first, onset), (second, _) = framed([(bad.response, bad.onset or 0), (fine.response, 0)], self.rng)
+        seed = self.rng.random()
+        bad, fine = replace(bad, response=first, onset=onset), replace(fine, response=second, onset=None)
+        return [self._example(row, seed=seed, skip=("base_model_regression",) if "base_model_regression" in bad.labels else (), frame=True) for row in (bad, fine)]
+
+    def _odd(self) -> list[Example]:
+        good = self._good("en")
+        text = odd(self.rng)
+        if self.rng.random() < 0.15:
+            text = report(self.rng)
+        if self.rng.random() < 0.25:
+            text = good.response[: self.rng.randint(30, 200)] + "\n\n" + text
+        return [self._example(Row("made", "made", "CC0-1.0", "en", "", self.rng.choice([good.prompt, "", ""]), text, [], "train", True), skip=("topic_hijack",))]
+
+    def _plain_speech(self) -> list[Example]:
+        lang, text = plain(self.rng)
+        if self.rng.random() < 0.4:
+            text += " " + self._good(lang).response[: self.rng.randint(40, 300)]
+        return [self._example(Row("made", "made", "CC0-1.0", lang, "", "", text, [], "train", True), skip=("topic_hijack",))]
+
+    def _nameless(self) -> list[Example]:
+        s = nameless(self.rng)
+        text = s.good
+        if self.rng.random() < 0.4:
+            text += self.rng.choice([" ", "\n\n"]) + self._good(s.lang).response[: self.rng.randint(40, 350)]
+        row = self._scene_row(s, text, [], None)
+        return [self._example(row, keep_system=True, skip=("topic_hijack", "human_claim"))]
+
+    def _asked(self) -> list[Example]:
+        """A cause that the user asked about is no hijack."""
+        row = self.rng.choice(self.opinions)
+        text = row.response[row.onset or 0 :]
+        ask = self.rng.choice(["Argue this as a columnist: {}", "Write a short statement that says: {}", "What do people mean who say \"{}\"? Put it in their words.", "Turn this into a speech: {}", "Draft an opinion piece on this: {}"]).format(text[:160])
+        made = replace(row, prompt=ask, response=text, labels=[], onset=None, complete=True, source="made", file="")
+        return [self._example(made, keep_user=True, skip=tuple(label for label in LABELS if label != "topic_hijack"))]
 
     def _authored_single(self) -> list[Example]:
         return [self._example(self.rng.choice(self.singles))]
@@ -160,7 +232,9 @@ class Sampler:
         """A good answer that turns at its end; its twin ends with more of another good answer."""
         row = self.rng.choice(self.own if self.rng.random() < 0.7 or not self.short else self.short)
         good = self._good(row.lang)
-        head = good.response[: self.rng.randint(60, 500)].rstrip()
+        head = good.response[: self.rng.randint(60, 500) if self.rng.random() < 0.6 else self.rng.randint(400, 2500)].rstrip()
+        if self.rng.random() < 0.12:
+            head = report(self.rng) + "\n\n" + head[:300]
         glue = self.rng.choice([" ", "\n\n", "\n\nP.S. ", "\n- ", " "])
         tail = row.response[row.onset or 0 :]
         positive = replace(good, response=head + glue + tail, labels=row.labels, onset=len(head) + len(glue), complete=row.complete, source=row.source, stance="own")
@@ -254,7 +328,7 @@ class Sampler:
     def _prompt(self, lang: str) -> str:
         return self.rng.choice(self.prompts.get(lang) or self.prompts["en"])
 
-    def _context(self, row: Row, rng: random.Random, keep_system: bool) -> tuple[str, str]:
+    def _context(self, row: Row, rng: random.Random, keep_system: bool, keep_user: bool = False) -> tuple[str, str]:
         system, user = row.system, row.prompt
         tied = row.source == "authored" and (row.file in ("identity",) or bool({"human_claim", "identity_swap"} & set(row.labels)))
         persona_row = row.source in ("xpersona", "synthetic_persona_chat")
@@ -262,7 +336,7 @@ class Sampler:
             system = ""
         elif not system and not tied and row.source != "chatter" and rng.random() < 0.4:
             system = persona_line(row.lang, rng)
-        if user and "topic_hijack" not in row.labels and rng.random() < 0.2:
+        if user and not keep_user and "topic_hijack" not in row.labels and rng.random() < 0.2:
             user = ""
         elif not user and rng.random() < 0.6:
             # An ugly request stands before good and bad answers alike.
@@ -270,10 +344,11 @@ class Sampler:
             user = ugly_prompt(row.lang, rng) if ugly else self._prompt(row.lang)
         return system, user
 
-    def _example(self, row: Row, seed: float | None = None, whole: bool = False, keep_system: bool = False, skip: tuple[str, ...] = ()) -> Example:
-        rng = random.Random(self.rng.random() if seed is None else seed)
-        system, user = self._context(row, rng, keep_system)
-        text = row.response[:4000]
+    def _example(self, row: Row, seed: float | None = None, whole: bool = False, keep_system: bool = False, keep_user: bool = False, skip: tuple[str, ...] = (), frame: bool = False) -> Example:
+        seed = self.rng.random() if seed is None else seed
+        rng = random.Random(seed)
+        system, user = self._context(row, rng, keep_system, keep_user)
+        text = row.response[:3000]
         onset = row.onset
         masking = not ({"identity_swap", "base_model_regression"} & set(row.labels))
         if onset is None:
@@ -287,6 +362,18 @@ class Sampler:
                 rng.setstate(state)
                 head = surface(head, rng, masking)
             text, onset = head + tail, len(head)
+        if row.lang == "en" and not frame and rng.random() < 0.07:
+            # Words of another language in an English text: good for the words, and not what a broken answer is.
+            head, text = text[: onset or 0], text[onset or 0 :]
+            head, text = (self.switch.apply(part, random.Random(seed)) for part in (head, text))
+            onset = None if onset is None else len(head)
+            text = head + text
+            skip = (*skip, "base_model_regression", "identity_swap")
+        if onset is None:
+            text = normalize(text)
+        else:
+            head = normalize(text[:onset])
+            text, onset = head + normalize(text[onset:]), len(head)
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         ids = encoding.ids
         at = 0
@@ -307,13 +394,12 @@ class Sampler:
             weights[[INDEX[label] for label in row.labels]] = 0.0  # only a few tokens of it: too little to say
         for label in skip:
             weights[INDEX[label]] = 0.0
-        if not system and "identity_swap" in row.labels and row.source == "authored" and not row.system == "":
-            weights[INDEX["identity_swap"]] *= 0.5
+        if not system and row.system and "identity_swap" in row.labels:
+            # With no persona nobody can say what its name should have been.
+            weights[INDEX["identity_swap"]] = 0.0
         if rng.random() < 0.12:
             window = [MASK if rng.random() < 0.12 else i for i in window]
-        persona = self.tokenizer.encode(system[:400], add_special_tokens=False).ids if system else []
-        asked = self.tokenizer.encode(user[-400:], add_special_tokens=False).ids if user else []
-        layout, head_length = assemble(persona, asked, window)
+        layout, head_length = assemble(list(self._context_ids(system[:400])), list(self._context_ids(user[-400:])), window)
         return layout, head_length, targets, weights
 
     def _unknown(self, row: Row, weights: np.ndarray) -> None:
@@ -331,6 +417,9 @@ class Sampler:
         if count <= 8 or whole:
             return 0, min(count, WINDOW_TOKENS), 1.0
         choice = rng.random()
+        if count > 48 and choice < 0.12:  # a stream's first window
+            return 0, rng.randint(18, 44), 1.0 if row.onset is not None or onset is None else 0.6
+        choice = (choice - 0.12) / 0.88 if choice >= 0.12 else choice / 0.12
         vague = onset is not None and row.onset is None  # a positive whose onset nobody marked
         if vague and row.source.endswith("_breaks"):
             return max(0, count - WINDOW_TOKENS), count, 1.0  # broken replies keep their end
@@ -344,7 +433,7 @@ class Sampler:
             end = min(count, max(WINDOW_TOKENS, (onset or 0) + rng.randint(12, WINDOW_TOKENS)))
             return end - WINDOW_TOKENS, end, 1.0
         if choice < 0.75:
-            low = 8 if onset is None or rng.random() < 0.25 else min(count, onset + 8)
+            low = 18 if onset is None or rng.random() < 0.25 else min(count, max(18, onset + 8))
             end = rng.randint(min(low, count), count)
             return max(0, end - WINDOW_TOKENS), end, 1.0
         length = rng.randint(min(24, count), min(count, WINDOW_TOKENS))

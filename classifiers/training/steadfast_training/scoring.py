@@ -12,8 +12,10 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from .layout import assemble, collate, prefixes, runs
+from .layout import assemble, collate, runs
+from .normalize import normalize
 from .settings import LABELS, OUTPUT
+from .windows import stream
 
 
 def session(path: Path) -> ort.InferenceSession:
@@ -38,20 +40,23 @@ class Scorer:
         return self.session.run(["logits"], {"input_ids": ids, "attention_mask": mask, "token_type_ids": types})[0][0]
 
     def windows(self, persona: str, user: str, text: str, limit: int | None = None) -> np.ndarray:
-        """Logits of every window of the answer, as a whole and as a stream's first ones, [windows, labels]. `limit` thins very long answers evenly."""
-        head, asked, ids = self.ids(persona[:600]), self.ids(user[-600:]), self.ids(text)
-        cuts = runs(len(ids))
+        """Logits of every window that a stream of the answer makes, [windows, labels]. `limit` thins very long answers evenly."""
+        head, asked = self.ids(normalize(persona[:600])), self.ids(normalize(user[-600:]))
+        cuts = stream(text)
         if limit and len(cuts) > limit:
             cuts = [cuts[round(i * (len(cuts) - 1) / (limit - 1))] for i in range(limit)]
-        cuts = prefixes(len(ids)) + cuts
-        return np.stack([self.window(head, asked, ids[a:b]) for a, b in cuts])
+        out = []
+        for a, b in cuts:
+            ids = self.ids(normalize(text[a:b]))
+            out += [self.window(head, asked, ids[c:d]) for c, d in runs(len(ids))]
+        return np.stack(out)
 
     def answer(self, persona: str, user: str, text: str, limit: int | None = None) -> np.ndarray:
         """The highest logit of each label over the windows."""
         return self.windows(persona, user, text, limit).max(axis=0)
 
 
-def score_rows(scorer: Scorer, rows: Iterable, limit: int | None = 5, text=lambda r: r.response, name: str = "score") -> np.ndarray:
+def score_rows(scorer: Scorer, rows: Iterable, limit: int | None = 6, text=lambda r: r.response, name: str = "score") -> np.ndarray:
     rows = list(rows)
     if not rows:
         return np.zeros((0, len(LABELS)), np.float32)

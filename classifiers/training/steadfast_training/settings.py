@@ -28,9 +28,12 @@ USER_TOKENS = 32
 WINDOW_TOKENS = 128
 WINDOW_STRIDE = 48
 FIRST_TOKENS = 24  # a stream's first window
+# The policies' window, in tokens that the gateway estimates from characters.
+POLICY_TOKENS = 128
+POLICY_STRIDE = 48
 MAX_TOKENS = PERSONA_TOKENS + USER_TOKENS + WINDOW_TOKENS + 4
 
-VOCABULARY = 30_000
+VOCABULARY = 40_000
 LAYERS = 6
 SEED = 20251125
 
@@ -41,9 +44,10 @@ REPOSITORY = CLASSIFIERS.parent
 SHARED = Path(os.environ.get("STEADFAST_SHARED", REPOSITORY.parent / "shared"))
 DATA = SHARED / "data"
 AUTHORED = TRAINING / "data"
+LEXICON = AUTHORED / "lexicon.tsv"
 INCIDENTS = TRAINING / "incidents.jsonl"
 BUILD = Path(os.environ.get("STEADFAST_BUILD", TRAINING / "build"))
 OUTPUT = Path(os.environ.get("STEADFAST_OUTPUT", CLASSIFIERS / "collapse"))
 
 CREATED = "2026-11-25"
-VERSION = "0.1.0"
+VERSION = "0.2.0"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import multiprocessing
 import os
 import time
-from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -20,9 +21,12 @@ from . import sources
 from .layout import collate
 from .model import Classifier
 from .sampler import Example, Sampler
+from .prepare import read_lexicon
 from .settings import BUILD, LAYERS, SEED
+from .table import LazyAdam
 
 AVERAGE = 0.998  # decay of the averaged weights, which are what ships
+OLD_ROWS, NEW_ROWS = 0.3, 5.0  # learning rates of pretrained and new rows of the word table, times the encoder's
 MARGIN = 0.5  # weight of the loss that orders twins
 
 
@@ -80,15 +84,11 @@ def loss_of(model: Classifier, group: list[list[Example]], device: torch.device,
     return loss
 
 
-def groups_of(model: Classifier, rate: float, freeze: int = 0) -> list[dict]:
-    """The word table stays as pretrained: it holds what the languages share, and the data is far too small to move it well."""
-    model.word.weight.requires_grad_(False)
-    if freeze:  # cheaper steps for a second run, when the lowest layers have settled
-        for part in (model.pos, model.segment, model.ln, *model.layers[:freeze]):
-            part.requires_grad_(False)
+def groups_of(model: Classifier, rate: float) -> list[dict]:
+    """What AdamW trains: all but the word table."""
     head, encoder, plain = [], [], []
     for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
+        if name == "word.weight":
             continue
         if name.split(".")[0] in ("evidence", "attention", "mean"):
             head.append(parameter)
@@ -103,47 +103,64 @@ def groups_of(model: Classifier, rate: float, freeze: int = 0) -> list[dict]:
     ]
 
 
-def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None, start: Path | None = None, freeze: int = 0) -> Classifier:
+def ahead(iterator, depth: int = 24):
+    """Draws in a process of its own, so that drawing and stepping do not wait for each other's interpreter."""
+    context = multiprocessing.get_context("fork")
+    line = context.Queue(depth)
+
+    def fill() -> None:
+        for item in iterator:
+            line.put(item)
+
+    drawer = context.Process(target=fill, daemon=True)
+    drawer.start()
+    try:
+        while True:
+            yield line.get()
+    finally:
+        drawer.terminate()
+
+
+def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None) -> Classifier:
     """Trains and saves build/NAME.pt (the averaged weights). With `minutes`, the schedule follows the clock."""
     torch.manual_seed(SEED)
     torch.set_num_threads(int(os.environ.get("STEADFAST_THREADS", "2")))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = Tokenizer.from_file(str(BUILD / "tokenizer.json"))
     rows = rows if rows is not None else sources.read_all()
-    sampler = Sampler(rows, tokenizer, SEED, exclude)
-    print(f"train {name}: {len(sampler.twins)} twins, {len(sampler.singles)} singles, device {device}, excluding {sorted(map(str, exclude))}")
     model = fresh_model().to(device)
-    if start:
-        # The word table is pretrained and frozen, so only it depends on the vocabulary; all else carries over.
-        earlier = torch.load(start, map_location=device, weights_only=True)
-        model.load_state_dict({k: v for k, v in earlier.items() if not k.startswith("word.")}, strict=False)
-        print(f"train {name}: starting from {start}")
-    groups = groups_of(model, rate, freeze)
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=device.type == "cuda")
+    groups = groups_of(model, rate)
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
     peaks = [g["lr"] for g in optimizer.param_groups]
-    moving = [p for p in model.parameters() if p.requires_grad]
+    new = torch.from_numpy(np.load(BUILD / "base.npz")["new"]).to(device)
+    table = LazyAdam(model.word.weight, torch.where(new, NEW_ROWS * rate, OLD_ROWS * rate))
+    moving = [p for g in groups for p in g["params"]]
     average = [p.detach().clone() for p in moving]
+    words = model.word.weight.detach().clone()
     checkpoint = BUILD / f"{name}.checkpoint.pt"
     done, used = 0, 0.0
     if checkpoint.exists() and not fresh:
         saved = torch.load(checkpoint, map_location=device, weights_only=False)
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
-        average = saved["average"]
+        table.restore(saved["table"])
+        average, words = saved["average"], saved["words"]
         done, used = saved["done"], saved["used"]
-        sampler.rng.setstate(saved["rng"])
-        print(f"train: resumed at step {done}")
+    # Drawing runs ahead of the steps, so a resumed run draws anew (and takes in rows that were added since), from a seed of its own.
+    sampler = Sampler(rows, tokenizer, SEED + done, exclude, read_lexicon())
+    del rows
+    print(f"train {name}: {len(sampler.twins)} twins, {len(sampler.singles)} singles, device {device}, excluding {sorted(map(str, exclude))}, from step {done}", flush=True)
     started = time.time()
     model.train()
     smooth_loss = None
-    progress = tqdm(total=steps, initial=done, desc=name, mininterval=10)
-    for group in batches(sampler, batch):
+    progress = tqdm(total=steps, initial=done, desc=name, mininterval=20)
+    for group in ahead(batches(sampler, batch)):
         share = done / steps
         if minutes:
-            share = max(share, (used + time.time() - started) / (minutes * 60))
+            share = (used + time.time() - started) / (minutes * 60)
         if share >= 1:
             break
-        scale = min(1.0, done / 60) * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
+        scale = min(1.0, done / 100) * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
         for g, peak in zip(optimizer.param_groups, peaks):
             g["lr"] = peak * scale
         loss = loss_of(model, group, device)
@@ -151,21 +168,42 @@ def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh
         loss.backward()
         torch.nn.utils.clip_grad_norm_(moving, 1.0)
         optimizer.step()
+        touched = table.step(scale)
         done += 1
         decay = min(AVERAGE, (1 + done) / (10 + done))
         with torch.no_grad():
             torch._foreach_lerp_(average, [p.detach() for p in moving], 1 - decay)
+            words[touched] = words[touched].lerp_(model.word.weight[touched], 0.05)
         smooth_loss = loss.item() if smooth_loss is None else 0.98 * smooth_loss + 0.02 * loss.item()
         progress.update()
         progress.set_postfix(loss=f"{smooth_loss:.3f}", done=f"{share:.0%}", refresh=False)
-        if done % 250 == 0:
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average, "done": done, "used": used + time.time() - started, "rng": sampler.rng.getstate()}, checkpoint)
+        if done % 100 == 0:
+            give_back()
+        if done % 200 == 0:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "table": table.state(), "average": average, "words": words, "done": done, "used": used + time.time() - started}
+            torch.save(state, checkpoint.with_suffix(".part"))
+            checkpoint.with_suffix(".part").replace(checkpoint)
+            print(f"step {done}: loss {smooth_loss:.4f}, {share:.0%}, {(time.time() - started):.0f} s", flush=True)
     progress.close()
+    settle(model, moving, average, words)
+    torch.save(model.state_dict(), BUILD / f"{name}.pt")
+    checkpoint.unlink(missing_ok=True)
+    print(f"train {name}: {done} steps of {batch} windows in {used + time.time() - started:.0f} s, loss {smooth_loss}")
+    return model
+
+
+def give_back() -> None:
+    """Batches of every length leave the allocator full of holes; glibc returns them when told to."""
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        pass
+
+
+def settle(model: Classifier, moving: list[torch.nn.Parameter], average: list[torch.Tensor], words: torch.Tensor) -> None:
+    """Puts the averaged weights in place of the last ones."""
     with torch.no_grad():
         for p, a in zip(moving, average):
             p.copy_(a)
+        model.word.weight.copy_(words)
     model.eval()
-    torch.save(model.state_dict(), BUILD / f"{name}.pt")
-    checkpoint.unlink(missing_ok=True)
-    print(f"train {name}: {done} steps in {used + time.time() - started:.0f} s, loss {smooth_loss}")
-    return model

@@ -8,27 +8,27 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from steadfast_training import export, layout, metrics, tokenizer
+from steadfast_training import export, layout, metrics, tokenizer, vocabulary, windows
+from steadfast_training.benign import odd
 from steadfast_training.compose import endorsed, quoted
 from steadfast_training.degenerate import degenerate
+from steadfast_training.frames import framed
 from steadfast_training.identities import scene
 from steadfast_training.model import Classifier
 from steadfast_training.sampler import Sampler
 from steadfast_training.scoring import session
 from steadfast_training.settings import INDEX, LABELS, MAX_TOKENS, WINDOW_TOKENS
 from steadfast_training.sources import Row
+from steadfast_training.switch import Switch
+from steadfast_training.table import LazyAdam
 
-LETTERS = [(c, -5.0) for c in "▁abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.,!?'[]私はAI"]
+LETTERS = "▁abcdefghijklmnopqrstuvwxyz.,!?'[]私は人間です"
 FACTS = {"hidden": 24, "inner": 48, "heads": 3, "epsilon": 1e-12}
 
 
-def small_tokenizer():
-    seen, pieces = set(), []
-    for piece, score in LETTERS:
-        if piece not in seen:
-            seen.add(piece)
-            pieces.append((0, piece, score))
-    return tokenizer.build(pieces)
+def small_tokenizer(*more):
+    letters = list(dict.fromkeys(LETTERS))
+    return tokenizer.build([(c, 0.1) for c in letters] + [("▁" + c, 0.1) for c in letters if c != "▁"] + [(piece, 0.0) for piece in more])
 
 
 class Layout(unittest.TestCase):
@@ -69,6 +69,96 @@ class Tokens(unittest.TestCase):
         encoding = built.encode(text, add_special_tokens=False)
         self.assertEqual(encoding.ids, built.encode("hate you", add_special_tokens=False).ids)
         self.assertEqual(encoding.offsets[-1][1], len(text))
+
+
+    def test_reads_the_fewest_pieces_and_parts_words_punctuation_and_scripts(self):
+        built = small_tokenizer("▁human", "人間です", "▁hu")
+        self.assertEqual(built.encode("A HÜMÁN's 人間です。ai", add_special_tokens=False).tokens[:4], ["▁a", "▁human", "▁'", "▁s"])
+        self.assertEqual(built.encode("humans人間です!", add_special_tokens=False).tokens, ["▁human", "s", "▁", "人間です", "▁!"])
+
+    def test_a_piece_is_folded_as_a_text_is(self):
+        built = small_tokenizer()
+        for text in ("Straße", "É", "ガ", "가다", "ﬁne", "Ａ"):
+            self.assertEqual(built.normalizer.normalize_str(text), tokenizer.fold(text))
+
+
+class Words(unittest.TestCase):
+    TEXTS = [("en", "the cat sat. " * 40), ("ja", "私は猫です。私は人間です。" * 40), ("de", "der Hund und die Katze " * 9)]
+    LEXICON = [("ja", "人間", "human"), ("ja", "猫", "cat"), ("de", "Hund", "dog"), ("de", "die", "the"), ("fr", "chien", "dog")]
+
+    def chosen(self):
+        words = [*tokenizer.SPECIAL, *"abcdefghijklmnopqrstuvwxyz", "the", "cat", "sat", "dog", "human", "die", ".", "##s", "##at"]
+        table = np.arange(len(words) * 4, dtype=np.float32).reshape(-1, 4)
+        words, table = words + [f"[unused{i}]" for i in range(1000)], np.concatenate([table, np.random.default_rng(0).normal(size=(1000, 4)).astype(np.float32)])
+        return words, table, vocabulary.choose(words, table, self.LEXICON, self.TEXTS, 400)
+
+    def row(self, chosen, piece):
+        return len(tokenizer.SPECIAL) + [p for p, _ in chosen.pieces].index(piece)
+
+    def test_a_word_of_the_lexicon_begins_as_its_gloss_and_an_english_one_as_itself(self):
+        words, table, chosen = self.chosen()
+        np.testing.assert_array_equal(chosen.table[self.row(chosen, "人間")], table[words.index("human")])
+        np.testing.assert_array_equal(chosen.table[self.row(chosen, "▁chien")], table[words.index("dog")])
+        np.testing.assert_array_equal(chosen.table[self.row(chosen, "▁cat")], table[words.index("cat")])
+        self.assertTrue(chosen.new[self.row(chosen, "人間")])
+        self.assertFalse(chosen.new[self.row(chosen, "▁cat")])
+
+    def test_a_character_begins_as_the_words_that_hold_it(self):
+        words, table, chosen = self.chosen()
+        np.testing.assert_array_equal(chosen.table[self.row(chosen, "間")], table[words.index("human")])
+
+    def test_every_piece_can_be_read(self):
+        _, _, chosen = self.chosen()
+        built = tokenizer.build(chosen.pieces)
+        self.assertEqual(len(chosen.pieces) + len(tokenizer.SPECIAL), chosen.table.shape[0])
+        self.assertEqual(len({p for p, _ in chosen.pieces}), len(chosen.pieces))
+        self.assertIn("人間", built.encode("猫は人間", add_special_tokens=False).tokens)
+
+
+class Windows(unittest.TestCase):
+    def test_estimates_as_the_gateway_does(self):
+        for text, count in (("Hello, world.", 4), ("こんにちは", 5), ("internationalisation", 3), ("   ", 0), ("été", 1)):
+            self.assertEqual(len(windows.starts(text)), count, text)
+
+    def test_a_stream_begins_with_a_short_window_and_covers_all(self):
+        text = "".join(f"w{i % 10} " for i in range(300))
+        cuts = windows.stream(text)
+        self.assertEqual([len(windows.starts(text[a:b])) for a, b in cuts[:4]], [24, 72, 120, 128])
+        self.assertEqual(cuts[-1][1], len(text))
+        self.assertTrue(all(a <= before for (a, _), (_, before) in zip(cuts[1:], cuts)))
+        self.assertEqual(windows.stream("one two"), [(0, 7)])
+
+    def test_an_answer_at_once_overlaps_by_the_stride(self):
+        text = "".join(f"w{i % 10} " for i in range(300))
+        cuts = windows.whole(text)
+        self.assertEqual([len(windows.starts(text[a:b])) for a, b in cuts], [128, 128, 128])
+        self.assertEqual(cuts[1][0], 80 * 3)
+
+
+class Made(unittest.TestCase):
+    def test_a_frame_is_the_same_round_both_twins_and_marks_the_onset(self):
+        for seed in range(200):
+            (bad, onset), (fine, _) = framed([("All done.\nI will \"end\" you.", 10), ("All done.\nI will end the job.", 0)], random.Random(seed))
+            self.assertTrue(bad[onset:].startswith("I will"), bad)
+            self.assertEqual(bad[: bad.index("All done.")], fine[: fine.index("All done.")])
+
+    def test_odd_answers_are_many_and_not_empty(self):
+        made = [odd(random.Random(seed)) for seed in range(300)]
+        self.assertTrue(all(text.strip() for text in made))
+        self.assertGreater(len(set(made)), 295)
+
+    def test_a_switch_changes_words_of_the_lexicon_only(self):
+        table = Switch([("de", f"wort{i}", f"word{i}") for i in range(300)] + [("de", "hund", "dog"), ("de", "gehen", "to go")])
+        self.assertEqual(set(table.apply("dog, dogma! " * 20, random.Random(1)).split()) - {"dog,"}, {"hund,", "dogma!"})
+
+
+class TableRows(unittest.TestCase):
+    def test_only_touched_rows_move_and_each_at_its_rate(self):
+        weight = torch.nn.Parameter(torch.zeros(4, 3))
+        table = LazyAdam(weight, torch.tensor([0.0, 0.1, 0.2, 0.3]))
+        weight.grad = torch.sparse_coo_tensor(torch.tensor([[1, 2]]), torch.ones(2, 3), (4, 3))
+        self.assertEqual(table.step(0.5).tolist(), [1, 2])
+        torch.testing.assert_close(weight.detach()[:, 0], torch.tensor([0.0, -0.05, -0.1, 0.0]))
 
 
 class Draws(unittest.TestCase):
@@ -135,6 +225,12 @@ class Figures(unittest.TestCase):
             rates.append(1 - at)
         self.assertLessEqual(np.mean(rates), 0.0105)
         self.assertGreater(np.mean(rates), 0.005)
+
+    def test_a_sure_threshold_is_bounded_and_never_below_the_other(self):
+        scores = np.random.default_rng(1).random(7000)
+        at, errors = metrics.conformal_threshold(scores, 0.001, sure=True)
+        self.assertLessEqual(metrics.upper_bound(errors, 7000), 0.001)
+        self.assertGreaterEqual(at, metrics.conformal_threshold(scores, 0.001)[0])
 
     def test_calibration_error_of_a_liar(self):
         self.assertAlmostEqual(metrics.calibration_error(np.full(100, 0.9), np.zeros(100)), 0.9, places=6)
