@@ -2,6 +2,7 @@
 //! reported at once. Knows no policy's or persona's content: it only names their files.
 
 mod classifier;
+mod custom;
 mod files;
 mod fit;
 mod incidents;
@@ -18,6 +19,7 @@ mod upstream;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use classifier::{Classifier, ClassifierPath, Runtime};
 pub use files::Files;
@@ -33,6 +35,8 @@ pub use session::{KeyPart, Session, SessionStore};
 pub use telemetry::Telemetry;
 pub use upstream::{Credential, Protocol, Upstream};
 
+use crate::dialect::Dialects;
+use crate::dialect::custom::Custom;
 use crate::document::{Document, Item, Table};
 
 /// The whole configuration, checked.
@@ -52,6 +56,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// The scorer.
     pub classifier: Classifier,
+    /// Wire formats that the operator describes.
+    pub custom: Vec<Arc<Custom>>,
     /// Conversations.
     pub session: Session,
     /// Kept verdicts.
@@ -67,6 +73,16 @@ impl Config {
         self.upstreams.iter().find(|upstream| upstream.name == name)
     }
 
+    /// These formats and the described ones, which are asked first.
+    #[must_use]
+    pub fn dialects(&self, builtin: &Arc<Dialects>) -> Arc<Dialects> {
+        if self.custom.is_empty() {
+            return builtin.clone();
+        }
+        let custom = self.custom.iter().rev();
+        Arc::new(custom.fold((**builtin).clone(), |dialects, format| dialects.with(format.clone())))
+    }
+
     /// The configuration as JSON for people to read: secrets are left out.
     #[must_use]
     pub fn redacted(&self) -> serde_json::Value {
@@ -77,6 +93,7 @@ impl Config {
             "upstream": self.upstreams.iter().map(Upstream::show).collect::<Vec<_>>(),
             "route": self.routes.iter().map(Route::show).collect::<Vec<_>>(),
             "classifier": self.classifier.show(),
+            "custom": self.custom.iter().map(|format| custom::show(format)).collect::<Vec<_>>(),
             "session": self.session.show(),
             "incidents": self.incidents.show(),
             "telemetry": self.telemetry.show(),
@@ -98,6 +115,7 @@ impl Config {
             routes: route::read_all(&root, &upstreams, model, cx),
             upstreams,
             classifier,
+            custom: custom::read_all(&root),
             session: Session::read(section("session"), cx),
             incidents: Incidents::read(section("incidents"), cx),
             telemetry: Telemetry::read(section("telemetry")),

@@ -6,6 +6,8 @@
 pub mod anthropic_complete;
 pub mod anthropic_messages;
 pub mod bedrock;
+pub mod cohere;
+pub mod custom;
 pub mod exchange;
 #[cfg(test)]
 pub(crate) mod fixtures;
@@ -254,6 +256,7 @@ impl Dialects {
             Arc::new(gemini_interactions::GeminiInteractions),
             Arc::new(ollama::Ollama::Chat),
             Arc::new(ollama::Ollama::Generate),
+            Arc::new(cohere::Cohere),
         ])
     }
 

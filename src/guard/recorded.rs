@@ -72,10 +72,7 @@ pub async fn rejudge(snapshot: &Snapshot, recorded: &Recorded, api: Option<Api>)
     };
     let mut replayed = Replayed { api: None, model: None, fate: Fate::Unknown, excerpt: Excerpt::default() };
     let found = match api.or(snapshot.api) {
-        Some(api) => snapshot.dialects.named(api).map(|dialect| match dialect.recognise(&head) {
-            Recognised::Textless => (dialect, Recognised::Textless),
-            _ => (dialect, Recognised::Judged),
-        }),
+        Some(api) => snapshot.dialects.recognise_as(api, &head),
         None => snapshot.dialects.recognise(&head),
     };
     let Some((dialect, recognised)) = found else { return replayed };

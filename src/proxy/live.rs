@@ -76,7 +76,7 @@ impl Basis {
             persona: Some(persona),
             detectors,
             scorer: self.scorer.clone(),
-            dialects: self.dialects.clone(),
+            dialects: config.dialects(&self.dialects),
             api: None,
             own_credential: false,
             baseline,
@@ -113,6 +113,8 @@ pub struct Live {
     pub files: Files,
     /// TLS for the data port, if it speaks it.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Every wire format, the described ones first.
+    pub dialects: Arc<Dialects>,
     /// Routes, first match wins.
     pub routes: Vec<Arc<Route>>,
     /// Who may call; `None`: anyone.
@@ -171,6 +173,7 @@ impl Live {
                 },
             }
         }
+        let dialects = config.dialects(&basis.dialects);
         let mut parts = config::Parts::new(&basis.calibration);
         let mut routes = Vec::new();
         for route in &config.routes {
@@ -186,6 +189,7 @@ impl Live {
             let mut snapshot = basis.snapshot(&config, policy, character);
             snapshot.route = name.clone();
             snapshot.api = api;
+            snapshot.dialects = dialects.clone();
             snapshot.own_credential = targets.iter().all(|upstream| upstream.config.replaces_authorization());
             snapshot.limits.fallbacks = targets.len().saturating_sub(1);
             basis.metrics.add_route(&name);
@@ -220,6 +224,6 @@ impl Live {
             _ => Admission::new(config.limits.in_flight),
         };
         let keys = config.server.client_keys.as_ref().map(ClientKeys::new);
-        Ok(Live { config: Arc::new(config), files, routes, tls, keys, admission })
+        Ok(Live { config: Arc::new(config), files, dialects, routes, tls, keys, admission })
     }
 }

@@ -147,7 +147,7 @@ impl Program {
         };
         let (phase, receiver) = watch::channel(Phase::Serving);
         let (admin_phase, admin_receiver) = watch::channel(Phase::Serving);
-        let handler = Gateway::new(live.clone(), basis.dialects.clone(), basis.metrics.clone());
+        let handler = Gateway::new(live.clone(), basis.metrics.clone());
         let tls = live.load().tls.clone().map(|first| {
             let live = live.clone();
             Arc::new(move || live.load().tls.clone().unwrap_or_else(|| first.clone())) as serve::Tls

@@ -23,7 +23,7 @@ use super::live::{Live, Route};
 use super::patience::Busy;
 use super::route::{self, Asked, Pick};
 use super::serve::{Handler, Peer};
-use crate::dialect::{Dialect, Dialects, Recognised, RequestHead};
+use crate::dialect::{Dialect, Recognised, RequestHead};
 use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Target};
 use crate::infer::BoxFuture;
 use crate::session::Caller;
@@ -39,7 +39,6 @@ const DRAIN: (u64, Duration) = (4, Duration::from_secs(10));
 #[derive(Clone)]
 pub struct Gateway {
     live: Arc<ArcSwap<Live>>,
-    dialects: Arc<Dialects>,
     metrics: Arc<Metrics>,
 }
 
@@ -58,8 +57,8 @@ struct Flight {
 impl Gateway {
     /// A gateway that does what `live` says at each moment.
     #[must_use]
-    pub fn new(live: Arc<ArcSwap<Live>>, dialects: Arc<Dialects>, metrics: Arc<Metrics>) -> Self {
-        Gateway { live, dialects, metrics }
+    pub fn new(live: Arc<ArcSwap<Live>>, metrics: Arc<Metrics>) -> Self {
+        Gateway { live, metrics }
     }
 
     async fn exchange(
@@ -74,7 +73,7 @@ impl Gateway {
 
         // What is not HTTP from here on cannot be judged, so it is refused before anyone is asked.
         if head.method == Method::CONNECT || headers::wants_upgrade(&head.headers) {
-            return (self.refuse(&Fault::Upgrade, None, &head, request_id), None);
+            return (self.refuse(&live, &Fault::Upgrade, None, &head, request_id), None);
         }
 
         // Who calls keeps conversations apart, and the key that tells is about to go.
@@ -85,7 +84,7 @@ impl Gateway {
         if let Some(keys) = &live.keys
             && !keys.admit(&mut head.headers)
         {
-            return (self.refuse(&Fault::NoKey, None, &head, request_id), None);
+            return (self.refuse(&live, &Fault::NoKey, None, &head, request_id), None);
         }
 
         // The route decides everything below: limits by route, policy, upstream. It may need the model, and so the body.
@@ -95,13 +94,13 @@ impl Gateway {
             Ok(routed) => routed,
             Err(fault) => {
                 self.finish_reading(&fault.failure().status, &live, &mut rest).await;
-                return (self.refuse(&fault, None, &head, request_id), None);
+                return (self.refuse(&live, &fault, None, &head, request_id), None);
             }
         };
 
         // Admission is last before the work begins: what is refused above holds no place, and the place is held until the body is over.
         let Some(permit) = live.admission.admit() else {
-            return (self.refuse(&Fault::Busy(live.admission.limit()), Some(&route), &head, request_id), None);
+            return (self.refuse(&live, &Fault::Busy(live.admission.limit()), Some(&route), &head, request_id), None);
         };
         let flight = Flight { _permit: permit, _counted: self.metrics.enter(&route.name) };
 
@@ -142,7 +141,7 @@ impl Gateway {
     async fn model(&self, live: &Live, head: &request::Parts, body: ClientBody) -> Result<(Option<Str>, ClientBody), Fault> {
         let seen = request_head(head);
         let json = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-        let dialect = match self.dialects.recognise(&seen) {
+        let dialect = match live.dialects.recognise(&seen) {
             Some((dialect, Recognised::Judged)) => dialect,
             Some((dialect, Recognised::Textless)) if json => dialect,
             _ => return Ok((None, body)),
@@ -158,19 +157,21 @@ impl Gateway {
     }
 
     /// An answer of the proxy's own, in the caller's format.
-    fn refuse(&self, fault: &Fault, route: Option<&Route>, head: &request::Parts, request_id: &str) -> Response<GuardedBody> {
-        let dialect = self.dialect(route, head);
+    fn refuse(
+        &self,
+        live: &Live,
+        fault: &Fault,
+        route: Option<&Route>,
+        head: &request::Parts,
+        request_id: &str,
+    ) -> Response<GuardedBody> {
+        let dialect = dialect(live, route, head);
         let response = fault.respond(dialect.map(|dialect| &**dialect), request_id);
         let api = dialect.map(|dialect| dialect.api());
         self.metrics.answered(route.map_or(NO_ROUTE, |route| &route.name), api, response.status().as_u16());
         let failure = fault.failure();
         tracing::info!(request_id, code = failure.code, path = head.uri.path(), "a request was refused: {}", failure.message);
         response
-    }
-
-    fn dialect(&self, route: Option<&Route>, head: &request::Parts) -> Option<&Arc<dyn Dialect>> {
-        let named = route.and_then(|route| route.api).and_then(|api| self.dialects.named(api));
-        named.or_else(|| self.dialects.recognise(&request_head(head)).map(|(dialect, _)| dialect))
     }
 
     /// Reads on where a request was refused for its size.
@@ -248,6 +249,13 @@ impl Forward {
             message: "the route has no such upstream".to_owned(),
         })
     }
+}
+
+/// The format that a request is in, as its route says or as it looks.
+fn dialect<'l>(live: &'l Live, route: Option<&Route>, head: &request::Parts) -> Option<&'l Arc<dyn Dialect>> {
+    let seen = request_head(head);
+    let named = route.and_then(|route| route.api).and_then(|api| live.dialects.recognise_as(api, &seen));
+    named.or_else(|| live.dialects.recognise(&seen)).map(|(dialect, _)| dialect)
 }
 
 fn copy(request: &Request<ReplayBody>) -> Option<Request<ReplayBody>> {

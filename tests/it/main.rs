@@ -5,6 +5,7 @@ mod bedrock;
 mod cli;
 mod clients;
 mod command_line;
+mod custom;
 mod failures;
 mod forwarding;
 mod layer;

@@ -30,6 +30,9 @@ const FAMILIES: &[(&str, Api)] = &[
     ("interactions", Api::Gemini),
     ("chat", Api::Ollama),
     ("generate", Api::Ollama),
+    ("chat_v1", Api::CohereChat),
+    ("chat_v2", Api::CohereChat),
+    ("generate_v1", Api::CohereChat),
 ];
 
 /// Where a format reads more than the recordings count, or otherwise: file, field, why, and how many rows.
