@@ -183,8 +183,12 @@ impl Dialect for Plain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infer::normalized::Normalized;
+    use crate::infer::{BoxFuture, Scored, Scorer, Stage};
     use crate::policy::{Calibration, Policy};
+    use crate::score::{Label, Score, Scores, Source};
     use crate::verdict::Action;
+    use std::time::Duration;
 
     #[tokio::test]
     async fn a_text_is_judged_to_its_end_however_short() {
@@ -202,6 +206,46 @@ mod tests {
             let assessment = assess(&snapshot, &exchange, SessionFacts::default(), &answer).await;
             assert_eq!(assessment.verdict.action, action, "{answer}");
         }
+    }
+
+    /// Takes the word "hate" for hate.
+    struct Word;
+
+    impl Scorer for Word {
+        fn score(&self, job: Job) -> BoxFuture<Result<Scored, ScoreError>> {
+            let mut scores = Scores::ZERO;
+            if job.text.contains("hate") {
+                scores.raise(Label::Hate, Score::clamped(0.9).unwrap(), Source::Model);
+            }
+            let (queued, computed) = (Duration::ZERO, Duration::ZERO);
+            Box::pin(std::future::ready(Ok(Scored { scores, stage: Stage::Second, cached: false, queued, computed })))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_scored_is_normalised_and_what_is_reported_is_the_original() {
+        let filler = "one two three ".repeat(100);
+        let answer = |word: &str| format!("{filler}ﬁnal {word} {}", "\u{200b}four five six ".repeat(100));
+        let judged = async |rule: &str, word: &str| {
+            let rules = format!("[[rule]]\nname = \"words\"\n{rule}\naction = \"block\"\n");
+            let policy = Policy::parse(&rules, None, &Calibration::new(|_| None)).unwrap();
+            let mut snapshot = Snapshot::new(policy);
+            snapshot.scorer = Some(Normalized::wrap(Arc::new(Word)));
+            let assessment = assess(&snapshot, &Exchange::unknown(Api::Custom), SessionFacts::default(), &answer(word)).await;
+            (assessment.verdict.action, assessment.onset_token, assessment.verdict.span.map(|span| span.bytes))
+        };
+        let scored = "labels = [\"hate\"]\nat_least = 0.5";
+        let plain = judged(scored, "hate").await;
+        assert_eq!(plain.0, Action::Block);
+        for word in ["h4te", "hаte", "haaaaate"] {
+            let (action, onset, span) = judged(scored, word).await;
+            assert_eq!((action, onset), (Action::Block, plain.1), "{word}");
+            let (answer, span) = (answer(word), span.unwrap());
+            assert!(answer[span].contains(word), "the span is one of the original");
+        }
+        let begin = filler.len() + "ﬁnal ".len();
+        assert_eq!(judged("patterns = ['h4te']", "h4te").await, (Action::Block, Some(302), Some(begin..begin + 4)));
+        assert_eq!(judged("patterns = ['hate']", "h4te").await, (Action::Allow, None, None), "a pattern is about what is there");
     }
 
     #[tokio::test]

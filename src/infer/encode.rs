@@ -2,6 +2,8 @@
 //! up to and including the second `[SEP]`, then 1. Assembled by hand, so the same file of tokens means the same input in training and
 //! here. Knows tokenizers, not models.
 //!
+//! Each part is normalised first, as the texts were that the model was trained on.
+//!
 //! Persona and user turn are cut to their limits (the first tokens of the one, the last of the other). A window is never cut: what is
 //! over its limit goes in as several runs that overlap by a quarter.
 
@@ -11,6 +13,7 @@ use tokenizers::Tokenizer;
 
 use crate::infer::Context;
 use crate::infer::manifest::Layout;
+use crate::normalize::normalize;
 
 /// How many persona lines and user turns are remembered: a thread serves several streams by turns.
 const REMEMBERED: usize = 16;
@@ -156,18 +159,18 @@ impl Encoder {
     pub fn encode(&mut self, context: &Context, text: &str) -> Result<usize, EncodeError> {
         let Tokens { cls, sep, .. } = self.tokens;
         let (tokens, layout) = (&self.tokens, self.layout);
-        let persona = self.personas.get(&context.persona, |text| tokens.first(text, layout.persona))?;
+        let persona = self.personas.get(&context.persona, |text| tokens.first(normalize(text).text(), layout.persona))?;
         self.ids.clear();
         self.ids.push(cls);
         self.ids.extend(persona.iter().map(|&id| i64::from(id)));
         self.ids.push(sep);
-        let user = self.users.get(&context.user, |text| tokens.last(text, layout.user))?;
+        let user = self.users.get(&context.user, |text| tokens.last(normalize(text).text(), layout.user))?;
         self.ids.extend(user.iter().map(|&id| i64::from(id)));
         self.ids.push(sep);
         self.prefix = self.ids.len();
         self.types.clear();
         self.types.resize(self.prefix, 0);
-        self.window = tokens.ids(text)?;
+        self.window = tokens.ids(normalize(text).text())?;
         Ok(runs(self.window.len(), layout))
     }
 
@@ -284,6 +287,14 @@ mod tests {
         encoder.encode(&context(&persona, &user), "hello").unwrap();
         let (ids, _) = spelled(&mut encoder, 0);
         assert_eq!(ids, "[CLS] you are aria and not grok and not [SEP] what is my name today please [SEP] hello [SEP]");
+    }
+
+    #[test]
+    fn each_part_is_normalised() {
+        let mut encoder = encoder();
+        encoder.encode(&context("You. are Аri\u{ad}a.", "who аre yоu?"), "I am Gr0k").unwrap();
+        let (ids, _) = spelled(&mut encoder, 0);
+        assert_eq!(ids, "[CLS] you . are aria . [SEP] who are you ? [SEP] i am grok [SEP]");
     }
 
     #[test]

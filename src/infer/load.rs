@@ -13,6 +13,7 @@ use crate::infer::cascade::{Cascade, Ngrams, TableError};
 use crate::infer::classifier::OnnxClassifier;
 use crate::infer::encode::{EncodeError, Tokens};
 use crate::infer::manifest::{FILE, HashedFile, Manifest, Thresholds};
+use crate::infer::normalized::Normalized;
 use crate::infer::onnx::{Engine, ModelError, Runtime, RuntimeError};
 use crate::infer::pool::{Pool, StartError};
 use crate::infer::runtime::Surroundings;
@@ -182,7 +183,7 @@ pub fn load(directory: &Path, options: &Options) -> Result<Loaded, LoadError> {
         None => second,
     };
     Ok(Loaded {
-        scorer,
+        scorer: Normalized::wrap(scorer),
         thresholds: manifest.thresholds(),
         version: format!("{} {}", manifest.name, manifest.version),
         runtime: blueprint.engine.name().to_owned(),
@@ -361,6 +362,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_disguised_word_is_scored_as_the_word() {
+        let loaded = load(&fixture(), &Options { workers: 1, ..Options::default() }).unwrap();
+        let scorer = &*loaded.scorer;
+        let plain = score(scorer, "You are Aria.", "are you grok?", "you are vermin").await.unwrap();
+        assert!(plain.get(Label::Hate).get() > 0.9);
+        for (persona, user, text) in [
+            ("You are Aria.", "are you grok?", "you are v3rm1n"),
+            ("Yоu are Aria.", "are you gr0k?", "you are vеrmin"),
+            ("You are Aria.", "are y\u{ad}ou grok?", "you are v.e.r.m.i.n"),
+        ] {
+            assert_eq!(score(scorer, persona, user, text).await.unwrap(), plain, "{text}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_shipped_classifier_keeps_what_its_manifest_promises() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("classifiers/collapse");
         let loaded = load(&directory, &Options { workers: 1, ..Options::default() }).unwrap();
@@ -411,6 +427,8 @@ mod tests {
         assert!(bad.scores.get(Label::Hostility).get() > 0.9);
         let again = loaded.scorer.score(job("hello, you are WORTHLESS")).await.unwrap();
         assert!(again.cached && again.stage == Stage::Second);
+        let disguised = loaded.scorer.score(job("hello, you are W0RTHL3SS")).await.unwrap();
+        assert_eq!((disguised.stage, disguised.cached, disguised.scores), (Stage::Second, true, bad.scores));
     }
 
     #[test]

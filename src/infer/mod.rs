@@ -12,6 +12,7 @@ pub mod encode;
 #[cfg(feature = "onnx")]
 pub mod load;
 pub mod manifest;
+pub mod normalized;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod pool;

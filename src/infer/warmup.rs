@@ -4,6 +4,7 @@
 use crate::infer::cascade::Ngrams;
 use crate::infer::manifest::{Golden, Manifest, Output};
 use crate::infer::{Classifier, Context, ScoreError};
+use crate::normalize::normalize;
 use crate::score::Label;
 
 /// How far a probability may be from the manifest's. Runtimes and CPUs round the products of bytes differently, which moves an int8
@@ -88,7 +89,7 @@ pub fn prove_first(first: &Ngrams, manifest: &Manifest) -> Result<(), GoldenErro
             thresholds.calibrated(output.label).is_some_and(|threshold| **probability >= threshold)
         });
         if let Some((output, &expected)) = over
-            && first.clean(&golden.text)
+            && first.clean(normalize(&golden.text).text())
         {
             return Err(GoldenError::Missed { index, label: output.label, expected });
         }

@@ -4,6 +4,7 @@ use unicode_normalization::char::{canonical_combining_class, decompose_compatibl
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 use super::Unit;
+use super::chars::run;
 
 /// Stripping and composing bring each other about (a fraction's slash, a letter between two marks): this often at the most.
 const ROUNDS: usize = 8;
@@ -51,18 +52,21 @@ fn prepared(c: char) -> char {
     }
 }
 
+/// What a unit to be dropped is set to.
+const UNSEEN: char = '\0';
+
 /// Says whether anything changed.
 fn strip(units: &mut Vec<Unit>) -> bool {
     let before = units.len();
     units.retain(|unit| !unseen(unit.c));
-    let mut at = 0;
-    while let Some(run) = super::chars::run(units, at, mark) {
-        at = run.end;
-        if run.len() >= 3 {
-            at = run.start;
-            units.drain(run);
+    let mut from = 0;
+    while let Some(marks) = run(units, from, mark) {
+        from = marks.end;
+        if marks.len() >= 3 {
+            units[marks].iter_mut().for_each(|unit| unit.c = UNSEEN);
         }
     }
+    units.retain(|unit| unit.c != UNSEEN);
     let mut changed = units.len() != before;
     for unit in units {
         let c = prepared(unit.c);

@@ -6,20 +6,24 @@ use super::chars::{space, substitute, wordish};
 
 /// Joins every run of at least four letters with one and the same separator between them.
 pub(super) fn join(units: &mut Vec<Unit>) {
-    // Nothing is moved until a run is found.
-    let Some(first) = (0..units.len()).find(|&at| run(units, at).is_some()) else { return };
-    let mut out = units[..first].to_vec();
-    let mut at = first;
+    let mut kept = 0;
+    let mut at = 0;
     while at < units.len() {
-        if let Some(end) = run(units, at) {
-            out.extend(units[at..end].iter().step_by(2));
-            at = end;
-        } else {
-            out.push(units[at]);
-            at += 1;
+        let Run { joined, end } = run(units, at).unwrap_or(Run { joined: at, end: at + 1 });
+        while at < end {
+            units[kept] = units[at];
+            kept += 1;
+            at += if at < joined { 2 } else { 1 };
         }
     }
-    *units = out;
+    units.truncate(kept);
+}
+
+/// Single letters with separators between them.
+struct Run {
+    /// Up to here they are to be joined: the run's beginning if they are not, or behind a letter's place.
+    joined: usize,
+    end: usize,
 }
 
 fn separator(c: char) -> bool {
@@ -30,11 +34,11 @@ fn symbol(c: char) -> bool {
     c.is_ascii_alphabetic() || substitute(c) || twin(c).is_some()
 }
 
-/// Where the run that begins at `first` ends.
-fn run(units: &[Unit], first: usize) -> Option<usize> {
+/// The run that begins at `first`. It is joined or left alone as a whole, so that the time is linear.
+fn run(units: &[Unit], first: usize) -> Option<Run> {
     let c = |at: usize| units.get(at).map(|unit: &Unit| unit.c);
     let between = c(first + 1).filter(|&c| separator(c))?;
-    if first + 6 >= units.len() || substitute(units[first].c) || !symbol(units[first].c) || !opens(units, first) {
+    if substitute(units[first].c) || !symbol(units[first].c) || !opens(units, first) {
         return None;
     }
     let mut last = first;
@@ -43,12 +47,17 @@ fn run(units: &[Unit], first: usize) -> Option<usize> {
     while c(last + 1) == Some(between) && c(last + 2).is_some_and(symbol) && ends(last + 3) {
         last += 2;
     }
+    let end = last + 1;
+    while substitute(units[last].c) {
+        last -= 2;
+    }
     let letters = || units[first..=last].iter().step_by(2).map(|unit| unit.c);
     let count = letters().count();
     let digits = letters().filter(|&c| substitute(c)).count();
     let latin = letters().filter(char::is_ascii_alphabetic).count();
-    let fits = count >= 4 && 2 * latin >= count && 3 * digits <= count && !substitute(units[last].c);
-    (fits && letters().any(|c| c != units[first].c) && closes(units, last + 1)).then_some(last + 1)
+    let fits = count >= 4 && 2 * latin >= count && 3 * digits <= count;
+    let word = fits && letters().any(|c| c != units[first].c) && closes(units, last + 1);
+    Some(Run { joined: if word { last } else { first }, end })
 }
 
 /// Whether a run may begin here: at the beginning of a word, not within a file's or a host's name.

@@ -46,6 +46,7 @@ _SPACE = " \t\n\r\x0b\x0c\x85\u1680\u2028\u2029"
 _CHUNK_RE = re.compile(f"[!-~{_WORDISH}]+".replace("\u1fff", "\u167f\u1681-\u1fff"))
 
 _SEPARATORS = " .-_*\u00b7\u2022"
+_SEPARATOR_SET = frozenset(_SEPARATORS)
 _SPACED_RE = re.compile(f"([{re.escape(_SEPARATORS)}])[^\\s](?:\\1[^\\s]){{2}}")
 _EDGES = "()[]{}\"'*,.;:?!-"
 _DIGITS = "013457"
@@ -104,37 +105,32 @@ def _symbol(c: str) -> bool:
 def _joined(text: str) -> str:
     out, at = [], 0
     while at < len(text):
-        end = _spaced(text, at)
-        if end:
-            out.append(text[at:end:2])
-            at = end
-        else:
-            out.append(text[at])
-            at += 1
+        joined, end = _spaced(text, at)
+        out.append(text[at:joined:2] + text[joined:end])
+        at = end
     return "".join(out)
 
 
-def _spaced(text: str, first: int) -> int:
-    """Where the run of single letters that begins at `first` ends; 0 if none does."""
-    if first + 6 >= len(text) or text[first] in _DIGITS or not _symbol(text[first]):
-        return 0
+def _spaced(text: str, first: int) -> tuple[int, int]:
+    """The run of single letters that begins at `first`: up to where it is to be joined, and where it ends. Joined or left as a whole."""
+    if text[first] in _DIGITS or not _symbol(text[first]) or text[first + 1 : first + 2] not in _SEPARATOR_SET or not _opens(text, first):
+        return first, first + 1
     separator = text[first + 1]
-    if separator not in _SEPARATORS or not _opens(text, first):
-        return 0
     last = first
     while last + 2 < len(text) and text[last + 1] == separator and _symbol(text[last + 2]):
         # A letter that begins something else ("k i l l a.b") ends the run before it.
         if text[last + 3 : last + 4] != separator and not _closes(text, last + 3):
             break
         last += 2
+    end = last + 1
+    while text[last] in _DIGITS:
+        last -= 2
     letters = text[first : last + 1 : 2]
     digits = sum(c in _DIGITS for c in letters)
     latin = sum(c.isascii() for c in letters) - digits
-    if len(letters) < 4 or 2 * latin < len(letters) or 3 * digits > len(letters) or letters[-1] in _DIGITS:
-        return 0
-    if len(set(letters)) == 1 or not _closes(text, last + 1):
-        return 0
-    return last + 1
+    fits = len(letters) >= 4 and 2 * latin >= len(letters) and 3 * digits <= len(letters)
+    word = fits and len(set(letters)) > 1 and _closes(text, last + 1)
+    return last if word else first, end
 
 
 def _opens(text: str, first: int) -> bool:
