@@ -277,7 +277,7 @@ def _letters(lower: str) -> str | None:
                 return None
         if c not in "57":
             others += 1
-        elif run[0] * 2 != run and before not in _VOWELS:
+        elif run[0] * 2 != run and not (before and before in _VOWELS):
             lone_consonants = False
         letter = {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "@": "a", "$": "s", "!": "i"}[c]
         if c == "1" and (run == "11" or _ell(before, after)):
