@@ -271,7 +271,7 @@ def fetch(url, body=None, headers=None):
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
-    except http.client.HTTPException:
+    except (http.client.HTTPException, ConnectionResetError):
         return 0, b""
     except urllib.error.URLError as error:
         if isinstance(error.reason, ConnectionRefusedError):

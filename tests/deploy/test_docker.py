@@ -1,0 +1,132 @@
+"""The image: its Dockerfile passes hadolint, its final stage is built offline with buildah from the program that is here, and what is in it runs as
+its user. And compose.yaml: it fits its schema, and what it mounts is there."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+import yaml
+
+import stage
+from tools import BIN, DEPLOY, PROMTOOL, ROOT, run
+
+DOCKER = DEPLOY / "docker"
+USER = 65532
+
+
+class Lint(unittest.TestCase):
+    def test_hadolint_has_nothing_to_say(self):
+        self.assertEqual(run(BIN / "hadolint", DOCKER / "Dockerfile"), "")
+
+    def test_what_the_build_copies_is_not_ignored(self):
+        ignored = [line.strip("/\n") for line in (ROOT / ".dockerignore").read_text().splitlines()]
+        for needed in ("Cargo.lock", "src", "policies", "classifiers/collapse", "scripts/fetch-runtime", "deploy/docker/rootfs", "steadfast.example.toml"):
+            self.assertTrue((ROOT / needed).exists(), needed)
+            self.assertFalse([each for each in ignored if needed == each or needed.startswith(each + "/")], needed)
+
+
+class Compose(unittest.TestCase):
+    FILE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+
+    def test_it_fits_the_schema(self):
+        run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DOCKER / "compose.yaml")
+
+    def test_what_it_mounts_is_there_and_every_port_is_on_the_loopback_interface(self):
+        for name, service in self.FILE["services"].items():
+            for mount in service["volumes"]:
+                source = mount.split(":")[0]
+                there = (DOCKER / source).exists() if source.startswith(".") else source in self.FILE["volumes"]
+                self.assertTrue(there, f"{name}: {mount}")
+            for port in service["ports"]:
+                self.assertTrue(port.startswith("127.0.0.1:"), port)
+        context = DOCKER / self.FILE["services"]["gateway"]["build"]["context"]
+        self.assertEqual(context.resolve(), ROOT)
+
+    def test_prometheus_and_the_gateway_take_their_files(self):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(DOCKER / "prometheus.yml", folder)
+            shutil.copytree(DEPLOY / "prometheus/rules", pathlib.Path(folder) / "rules")
+            run(PROMTOOL, "check", "config", pathlib.Path(folder) / "prometheus.yml")
+        run(stage.program(), "check", "--config", DOCKER / "steadfast.toml", "--classifier", ROOT / "classifiers/collapse")
+
+
+class Image(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        assert shutil.which("buildah"), "buildah is not installed: apt install buildah"
+        assert os.geteuid() == 0, "building the image needs root"
+        cls.work = pathlib.Path(tempfile.mkdtemp(prefix="steadfast-image-"))
+        cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
+        runtime = pathlib.Path(run(ROOT / "scripts/fetch-runtime", "--print").strip()).parent
+        run(DOCKER / "rootfs", stage.program(), runtime, cls.work / "rootfs")
+        # The last stage as it is, but for where it copies from: the other stage needs the network.
+        final = re.search(r"^FROM scratch\n.*", (DOCKER / "Dockerfile").read_text(), re.MULTILINE | re.DOTALL)[0]
+        final, copies = re.subn("^COPY --from=build /rootfs", "COPY rootfs", final, flags=re.MULTILINE)
+        assert copies == 1, "the Dockerfile's last stage has changed"
+        (cls.work / "Dockerfile").write_text(final)
+        cls.buildah("build", "--isolation", "chroot", "--format", "docker", "--tag", "steadfast:test", cls.work)
+        cls.container = cls.buildah("from", "steadfast:test").strip()
+        cls.root = pathlib.Path(cls.buildah("mount", cls.container).strip())
+
+    @classmethod
+    def buildah(cls, *command, **more):
+        places = ["--storage-driver", "vfs", "--root", cls.work / "store", "--runroot", cls.work / "run"]
+        return run("buildah", *places, *command, **more)
+
+    def inside(self, *command, status=0):
+        """What the program prints in the image, as the image's user; its standard error is in the failure."""
+        return self.buildah("run", "--isolation", "chroot", self.container, "--", "/usr/local/bin/steadfast", *command, status=status)
+
+    def test_it_says_how_it_is_to_be_run(self):
+        config = json.loads(self.buildah("inspect", "--type", "image", "steadfast:test"))["Docker"]["config"]
+        self.assertEqual(config["User"], f"{USER}:{USER}")
+        self.assertEqual((config["Entrypoint"], config["Cmd"]), (["/usr/local/bin/steadfast"], ["serve"]))
+        self.assertEqual(config["Healthcheck"]["Test"], ["CMD", "/usr/local/bin/steadfast", "health"])
+        self.assertEqual(set(config["ExposedPorts"]), {"8080/tcp", "9464/tcp"})
+
+    def test_there_is_no_shell_and_only_one_folder_to_write_to(self):
+        # A container of its own: where something has run, there are files of buildah's too.
+        root = pathlib.Path(self.buildah("mount", self.buildah("from", "steadfast:test").strip()).strip())
+        files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+        programs = {str(path.relative_to(root)) for path in files if os.access(path, os.X_OK) and ".so" not in path.name}
+        self.assertEqual(programs, {"usr/local/bin/steadfast"})
+        writable = [path for path in root.rglob("*") if path.stat().st_uid == USER or path.stat().st_mode & 0o002]
+        self.assertEqual({str(path.relative_to(root)) for path in writable}, {"tmp", "var/lib/steadfast"})
+        self.assertGreater((root / "etc/ssl/certs/ca-certificates.crt").stat().st_size, 100_000)
+        size = {name: sum(path.stat().st_size for path in files if name in str(path)) / 1e6 for name in ("", "bin/steadfast", "onnxruntime.so", "classifiers")}
+        print(f"\nimage: {size['']:.0f} MB, of which the program {size['bin/steadfast']:.0f}, ONNX Runtime {size['onnxruntime.so']:.0f}, "
+              f"the classifier {size['classifiers']:.0f} ({stage.program()})")
+
+    def test_its_classifier_and_policies_are_good(self):
+        self.assertIn("classifier /usr/local", self.inside("check", "--upstream", "http://127.0.0.1:1"))
+        self.inside("classifier", "verify")
+        self.inside("health", "--admin", "127.0.0.1:1", status=1)
+
+    def test_it_serves_and_is_healthy(self):
+        ports = stage.free_port(), stage.free_port()
+        listen, admin = (f"127.0.0.1:{port}" for port in ports)
+        command = ["chroot", f"--userspec={USER}:{USER}", self.root, "/usr/local/bin/steadfast"]
+        serve = [*command, "serve", "--upstream", "http://127.0.0.1:1", "--listen", listen, "--admin", admin]
+        log = self.work / "log"
+        environment = {"PATH": os.environ["PATH"], "STEADFAST_INCIDENTS__STORE": "/var/lib/steadfast/incidents.db"}
+        with log.open("w") as sink:
+            process = subprocess.Popen(serve, env=environment, stdout=sink, stderr=sink)
+        try:
+            stage.wait(lambda: stage.fetch(f"http://{admin}/readyz")[0] == 200, "the image to be ready", log)
+            self.assertTrue(run(*command, "health", "--admin", f"http://{admin}").startswith("ready; "))
+            body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
+            status, _ = stage.fetch(f"http://{listen}/v1/chat/completions", body, {"content-type": "application/json"})
+            self.assertEqual(status, 502)
+            self.assertTrue((self.root / "var/lib/steadfast/incidents.db").exists())
+        finally:
+            process.terminate()
+            self.assertEqual(process.wait(60), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
