@@ -95,7 +95,9 @@ impl Default for Content {
 }
 
 impl Content {
-    fn text(&self) -> String {
+    /// Its text, of all parts.
+    #[must_use]
+    pub fn text(&self) -> String {
         match self {
             Content::Text(text) => text.clone(),
             Content::Parts(parts) => parts.iter().filter_map(|part| part.text.as_deref()).collect(),
@@ -130,6 +132,9 @@ pub struct RowVerdict {
     pub action: &'static str,
     /// The rule that decided.
     pub rule: Option<String>,
+    /// The labels that fired the rule.
+    #[serde(skip)]
+    pub fired: Vec<Label>,
     /// Every label's highest probability.
     pub labels: Labels,
     /// The signals that were measured.
@@ -283,6 +288,7 @@ impl Row {
             id: self.id.clone(),
             action,
             rule,
+            fired: verdict.labels.clone(),
             labels: Labels(verdict.scores),
             signals: Measured(verdict.signals),
             span: span(verdict),

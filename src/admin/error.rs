@@ -33,6 +33,14 @@ impl Error {
         Error::new(StatusCode::NOT_FOUND, "not_found", message)
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// A document has mistakes.
     pub(super) fn problems(code: &'static str, message: impl Into<String>, problems: Vec<Problem>) -> Self {
         Error { status: StatusCode::UNPROCESSABLE_ENTITY, code, message: message.into(), problems }
@@ -79,7 +87,8 @@ fn problem(problem: &Problem) -> Value {
 
 pub(super) async fn no_such_page() -> Error {
     Error::not_found(
-        "no such page; there are /, /livez, /readyz, /metrics and /api/status, incidents, score, simulate, sessions, config, reload",
+        "no such page; there are /, /livez, /readyz, /metrics and /api/status, incidents, score, simulate, sessions, config, reload, \
+         and for other gateways /v1/moderations, /api/v1/text/contents, /api/v1/text/generation, /beta/litellm_basic_guardrail_api",
     )
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn simulate(State(admin): State<Admin>, bytes: Body) -> Result<
     Ok(Json(asked.row.judge(&snapshot).await?))
 }
 
-fn route(admin: &Admin, name: Option<&str>) -> Result<Route> {
+pub(super) fn route(admin: &Admin, name: Option<&str>) -> Result<Route> {
     admin.route(name).ok_or_else(|| {
         let known: Vec<_> = admin.gateway.routes().iter().map(|route| format!("{:?}", &*route.snapshot.route)).collect();
         Error::bad_request(format!("no such route {:?}; there are {}", name.unwrap_or_default(), known.join(", ")))

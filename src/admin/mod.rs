@@ -12,6 +12,7 @@ mod judge;
 mod operate;
 mod sessions;
 mod status;
+mod verdicts;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -131,6 +132,7 @@ impl Admin {
             .route("/api/sessions", get(operate::sessions))
             .route("/api/config", get(operate::config))
             .route("/api/reload", post(operate::reload))
+            .merge(verdicts::router())
             .layer(middleware::from_fn_with_state(self.access.clone(), access::api));
         let page = page.layer(middleware::from_fn_with_state(self.access.clone(), access::page));
         open.merge(page)

@@ -6,6 +6,7 @@ mod check;
 mod classifier;
 mod completions;
 mod demo;
+mod health;
 mod judge;
 mod lines;
 mod output;
@@ -53,6 +54,8 @@ enum Command {
     /// Lists, verifies and measures classifiers.
     #[cfg(feature = "onnx")]
     Classifier(classifier::ClassifierArgs),
+    /// Asks a running gateway whether it is ready.
+    Health(health::Health),
     /// Prints a completion script for a shell.
     Completions(completions::Completions),
 }
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Demo(demo) => demo.run(),
         Command::Check(check) => check.run(),
+        Command::Health(health) => health.run(),
         Command::Completions(completions) => completions.run(),
         Command::Score(score) => score.run(),
         Command::Test(test) => test.run(),

@@ -109,7 +109,7 @@ impl Ran {
 fn help_of_every_command() {
     let place = Place::new();
     let mut told = String::new();
-    for command in ["", "score", "test", "replay", "classifier", "check", "completions"] {
+    for command in ["", "score", "test", "replay", "classifier", "check", "health", "completions"] {
         let arguments: Vec<&str> = [command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
         let ran = place.run(&arguments);
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{command}");

@@ -69,7 +69,7 @@ async fn start() -> (Upstream, Folder, Process) {
 }
 
 /// The Python that has the SDKs: `scripts/clients` makes it, and `scripts/test` names it.
-fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     let made = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/clients/bin/python");
     let python = std::env::var_os("STEADFAST_PYTHON").map_or_else(made, PathBuf::from);
     assert!(

@@ -105,3 +105,28 @@ fn completions_are_printed() {
     let said = run(folder.root(), &["--help"]);
     assert!(said.status.success() && said.out.contains("serve") && said.err.is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_asks_a_running_gateway() {
+    let folder = Folder::before("http://127.0.0.1:1", "");
+    folder.write("policy.toml", "");
+    let mut process = Process::serve(folder.root(), &["--config", "steadfast.toml"]);
+    let admin = format!("http://{}", process.admin);
+    let said = run(folder.root(), &["health", "--admin", &admin]);
+    assert_eq!((said.status.code(), said.err.as_str()), (Some(0), ""), "{}", said.out);
+    assert!(said.out.starts_with("ready; "), "{}", said.out);
+
+    // The data port is no admin port, and says so.
+    let said = run(folder.root(), &["health", "--admin", &format!("http://{}", process.addr)]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.err.contains("is this server.admin?") && said.out.is_empty(), "{}{}", said.out, said.err);
+
+    process.signal("TERM");
+    process.ended().await;
+    let said = run(folder.root(), &["health", "--admin", &admin]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.err.contains("is the gateway running"), "{}", said.err);
+    let said = run(folder.root(), &["health", "--admin", "https://127.0.0.1:9464"]);
+    assert_eq!(said.status.code(), Some(2));
+    assert!(said.err.contains("must begin with http://"), "{}", said.err);
+}
