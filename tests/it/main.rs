@@ -13,6 +13,7 @@ mod layer;
 mod metrics;
 mod policies;
 mod protocols;
+mod recorded;
 mod reloading;
 mod replay;
 mod sessions;

@@ -7,6 +7,7 @@ pub mod answers;
 pub mod client;
 pub mod gateway;
 pub mod guarded;
+pub mod recordings;
 pub mod upstream;
 pub mod web;
 
