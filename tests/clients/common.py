@@ -12,7 +12,7 @@ import json
 import sys
 
 # A hang is a failure; it ends here and shows where.
-faulthandler.dump_traceback_later(100, exit=True)
+faulthandler.dump_traceback_later(200, exit=True)
 
 TIMEOUT = 20  # seconds an SDK may wait for one answer
 TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -25,6 +25,9 @@ def result(mode, base, case):
         text, finish = mode(base, case)
     except Exception as exception:  # noqa: BLE001: whatever an SDK raises is what we are here to see
         status = getattr(exception, "status_code", None) or getattr(exception, "code", None)
+        response = getattr(exception, "response", None)
+        if isinstance(response, dict):  # botocore
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         error = type(exception).__name__ + (f":{status}" if isinstance(status, int) else "")
         print(f"{mode.__name__}/{case}: {exception!r}", file=sys.stderr)
     return {"text": text, "finish": finish, "error": error}

@@ -18,7 +18,10 @@ use crate::support::{Folder, Process, Upstream};
 const CASES: [&str; 7] = ["allow", "flag", "retry", "block", "cut", "refuse", "filtered"];
 
 /// How long one SDK may take for all of its cases. Starting Python and its imports is most of it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// SDKs that run at once: each is an interpreter that keeps a core busy.
+static AT_ONCE: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
 /// What an SDK gave its caller.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -145,12 +148,17 @@ fn judge(script: &str, modes: &Modes) {
         // Cut: what was let out before is a beginning of the answer.
         let cut = case("cut");
         assert!(!cut.text.contains(BLOCKED) && !cut.text.contains("of which nobody may hear"), "{}", at("cut"));
-        assert_eq!((&cut.finish, &cut.error), (&filtered.finish, &filtered.error), "{}", at("cut"));
+        // Cohere has no word for a filter: an answer that was replaced is complete, one that was cut is not.
+        let unfinished = Some("ERROR".to_owned());
+        let ending = if script.starts_with("cohere") && mode == "stream" { &unfinished } else { &filtered.finish };
+        assert_eq!((&cut.finish, &cut.error), (ending, &filtered.error), "{}", at("cut"));
         if mode.contains("stream") && cut.error.is_none() {
             let text = plain(&cut.text);
             // A tool call that is cut in Messages is closed, so that it is JSON, and loses the argument that was cut.
             let rest = text.strip_suffix("\",\"city\":null}").or(text.strip_suffix(MESSAGE)).unwrap_or(&text);
-            let begun = LONG.starts_with(rest) || format!("{{\"city\":\"{LONG}").starts_with(rest);
+            // Of the sentence that names what is forbidden, the beginning may leave once it has been judged.
+            let said = format!("{LONG} But what matters is ");
+            let begun = said.starts_with(rest) || format!("{{\"city\":\"{said}").starts_with(rest);
             assert!(begun, "{}", at("cut"));
             assert!(mode.contains("tools") || rest.len() > 40, "a part was let out: {}", at("cut"));
         }
@@ -166,6 +174,7 @@ fn judge(script: &str, modes: &Modes) {
 }
 
 async fn check(program: PathBuf, script: &str, expected: &[&str]) {
+    let _turn = AT_ONCE.acquire().await.unwrap();
     let (upstream, _folder, process) = start().await;
     let modes = drive(program, script, &upstream, &process).await;
     assert_eq!(modes.keys().map(String::as_str).collect::<Vec<_>>(), expected, "{script} tried every way of asking");
@@ -190,6 +199,36 @@ async fn openai_completions_in_python() {
 #[tokio::test(flavor = "multi_thread")]
 async fn anthropic_messages_in_python() {
     check(python(), "anthropic_messages.py", &["create", "stream", "stream_helper", "tools", "tools_stream"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistral_in_python() {
+    check(python(), "mistral.py", &["create", "stream"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn litellm_in_python() {
+    check(python(), "litellm_completion.py", &["anthropic", "anthropic_stream", "openai", "openai_stream"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bedrock_converse_in_python() {
+    check(python(), "bedrock.py", &["converse", "converse_stream", "tools"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gemini_in_python() {
+    check(python(), "gemini.py", &["create", "stream", "tools"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ollama_in_python() {
+    check(python(), "ollama_chat.py", &["chat", "chat_stream", "generate", "generate_stream"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cohere_in_python() {
+    check(python(), "cohere_chat.py", &["create", "stream"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

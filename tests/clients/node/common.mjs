@@ -10,7 +10,7 @@ export const TOOL = { type: "object", properties: { city: { type: "string" } }, 
 setTimeout(() => {
   console.error("the script did not end in time");
   process.exit(3);
-}, 100_000).unref();
+}, 200_000).unref();
 
 async function result(mode, base, name) {
   try {

@@ -123,7 +123,13 @@ impl Script {
 
     /// A whole stream: one chunk for each of `pieces`, `millis` apart.
     pub fn stream<P: AsRef<[u8]>>(pieces: &[P], millis: u64) -> Self {
-        let mut script = Script::sse();
+        Script::streamed("text/event-stream", pieces, millis)
+    }
+
+    /// A whole stream of another content type.
+    pub fn streamed<P: AsRef<[u8]>>(content_type: &str, pieces: &[P], millis: u64) -> Self {
+        let content_type = format!("content-type: {content_type}");
+        let mut script = Script::new().head(200, &[&content_type, "transfer-encoding: chunked"]);
         for piece in pieces {
             script = script.chunk(piece);
             if millis > 0 {
