@@ -44,6 +44,12 @@ impl Dialect for OpenAiChat {
             (_, [.., "chat", "completions"] | [.., "chat", "completions", _] | [.., "chat", "completions", _, "messages"]) => {
                 return Recognised::Textless;
             }
+            // What every client asks first. Others' lists are at the same path, and tell themselves apart by their headers.
+            (&Method::GET, [.., "v1", "models"] | [.., "v1", "models", _])
+                if !["anthropic-version", "x-goog-api-key"].iter().any(|name| head.headers.contains_key(*name)) =>
+            {
+                return Recognised::Textless;
+            }
             _ => return Recognised::No,
         };
         if answers { Recognised::Judged } else { Recognised::No }

@@ -37,6 +37,8 @@ impl Dialect for AnthropicMessages {
         let named = head.headers.contains_key("anthropic-version");
         let found = match tail.as_slice() {
             [.., "messages", "count_tokens"] => Recognised::Textless,
+            // Answers in a form that is not read: not judged, so they follow the policy's `on_unknown` and are counted.
+            [.., "messages", "batches", _, "results"] => return Recognised::No,
             [.., "messages", "batches"] | [.., "messages", "batches", _] | [.., "messages", "batches", _, _] => {
                 Recognised::Textless
             }

@@ -130,7 +130,8 @@ fn paths_are_recognised_by_their_tails() {
         (Method::POST, format!("{vertex}/claude-opus-5:countTokens"), Recognised::No, Recognised::No),
         (Method::POST, "/v1/messages/count_tokens".to_owned(), Recognised::Textless, Recognised::Textless),
         (Method::POST, "/v1/messages/batches".to_owned(), Recognised::Textless, Recognised::Textless),
-        (Method::GET, "/v1/messages/batches/b_1/results".to_owned(), Recognised::Textless, Recognised::Textless),
+        (Method::GET, "/v1/messages/batches/b_1/results".to_owned(), Recognised::No, Recognised::No),
+        (Method::POST, "/v1/messages/batches/b_1/cancel".to_owned(), Recognised::Textless, Recognised::Textless),
         // A header that anybody can send must not hide another API's answers.
         (Method::POST, "/v1/models/gemini-3-pro:generateContent".to_owned(), Recognised::No, Recognised::No),
         (Method::GET, "/v1/models".to_owned(), Recognised::No, Recognised::Textless),

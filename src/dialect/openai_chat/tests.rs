@@ -146,7 +146,10 @@ fn paths_are_recognised_by_their_tails() {
         (Method::POST, "/api/chat", Recognised::No),
         (Method::POST, "/v2/chat", Recognised::No),
         (Method::POST, "/v1/messages", Recognised::No),
-        (Method::GET, "/v1/models", Recognised::No),
+        (Method::GET, "/v1/models", Recognised::Textless),
+        (Method::GET, "/v1/models/gpt-4o", Recognised::Textless),
+        (Method::POST, "/v1/models", Recognised::No),
+        (Method::GET, "/v1beta/models", Recognised::No),
     ];
     for (method, path, expected) in cases {
         let found = with_head(&method, path, &HeaderMap::new(), |head| OpenAiChat.recognise(head));
