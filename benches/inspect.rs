@@ -1,0 +1,122 @@
+//! What reading an answer costs without a classifier: cutting SSE events, the inspector over a stream, the inspector over a JSON answer.
+//! One iteration is a whole answer: 200 deltas, or 1.2 KB of JSON.
+//!
+//!     cargo bench --bench inspect
+
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use steadfast::dialect::{Api, Dialects, Exchange};
+use steadfast::frame::{Framer, Framing};
+use steadfast::inspect::{Inspector, Plan, Step};
+use steadfast::policy::{Calibration, Policy, SessionFacts};
+
+const SENTENCE: &str =
+    "The lighthouse on the northern cape was finished in the spring, after eleven years of careful work by many hands. ";
+const POLICY: &str = "[[rule]]\nname = \"house words\"\npatterns = ['project nightfall']\naction = \"block\"\n";
+
+fn events() -> Vec<Bytes> {
+    let delta = |word: &str| {
+        format!(
+            "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\
+             \"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
+        )
+    };
+    let words = SENTENCE.repeat(11);
+    let mut events: Vec<Bytes> = words.split_inclusive(' ').take(200).map(|word| Bytes::from(delta(word))).collect();
+    events.push(Bytes::from_static(
+        b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    ));
+    events
+}
+
+fn document() -> Bytes {
+    let text = SENTENCE.repeat(9);
+    Bytes::from(format!(
+        "{{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\"message\":\
+         {{\"role\":\"assistant\",\"content\":\"{text}\",\"refusal\":null}},\"logprobs\":null,\"finish_reason\":\"stop\"}}]}}"
+    ))
+}
+
+fn plan(content_type: &str) -> Plan {
+    let api = Api::OpenAiChat;
+    Plan {
+        dialect: Dialects::builtin().named(api).expect("it is built in").clone(),
+        exchange: Arc::new(Exchange::unknown(api)),
+        policy: Arc::new(Policy::parse(POLICY, None, &Calibration::NONE).expect("the policy is good")),
+        detectors: Arc::from([]),
+        session: SessionFacts::default(),
+        scored: false,
+        gate: None,
+        content_type: Some(content_type.into()),
+        whole: false,
+        watch: false,
+        held_limit: 1 << 20,
+    }
+}
+
+/// Inspects an answer that comes in these pieces; returns the bytes let out.
+fn inspect(plan: Plan, pieces: &[Bytes]) -> usize {
+    let mut inspector = Inspector::new(plan);
+    let mut released = 0;
+    let mut drain = |inspector: &mut Inspector| {
+        while let Some(step) = inspector.next_step() {
+            match step {
+                Step::Release { bytes, .. } => released += bytes.len(),
+                Step::Score(_) => unreachable!("there is no scorer"),
+                Step::End(_) => {}
+                Step::Cut(verdict) => panic!("a good answer was cut: {verdict:?}"),
+            }
+        }
+    };
+    for piece in pieces {
+        inspector.push(piece.clone());
+        drain(&mut inspector);
+    }
+    inspector.finish();
+    drain(&mut inspector);
+    released
+}
+
+fn reading(criterion: &mut Criterion) {
+    let events = events();
+    let size: usize = events.iter().map(Bytes::len).sum();
+    let mut group = criterion.benchmark_group("a stream of 200 deltas");
+    group.throughput(Throughput::Bytes(size as u64));
+    group.bench_function("cut into events", |bencher| {
+        bencher.iter(|| {
+            let mut framer = Framer::new(Framing::Sse, 1 << 20);
+            let mut count = 0;
+            for event in &events {
+                framer.push(event.clone());
+                while let Some(event) = framer.next() {
+                    count += black_box(event).expect("a good event").data.len();
+                }
+            }
+            count
+        });
+    });
+    let streamed = plan("text/event-stream");
+    assert_eq!(inspect(streamed.clone(), &events), size);
+    group.bench_function("inspect", |bencher| {
+        bencher.iter_batched(|| streamed.clone(), |plan| inspect(plan, &events), BatchSize::SmallInput);
+    });
+    group.finish();
+
+    let document = [document()];
+    let mut group = criterion.benchmark_group("a JSON answer of 1.2 KB");
+    group.throughput(Throughput::Bytes(document[0].len() as u64));
+    let whole = plan("application/json");
+    assert_eq!(inspect(whole.clone(), &document), document[0].len());
+    group.bench_function("inspect", |bencher| {
+        bencher.iter_batched(|| whole.clone(), |plan| inspect(plan, &document), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+criterion_group!(benches, reading);
+criterion_main!(benches);
