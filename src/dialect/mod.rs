@@ -22,6 +22,7 @@ pub mod openai_responses;
 pub mod partial_json;
 pub mod path;
 pub mod reading;
+pub mod tgi;
 pub mod timestamp;
 
 use std::sync::Arc;
@@ -257,6 +258,7 @@ impl Dialects {
             Arc::new(ollama::Ollama::Chat),
             Arc::new(ollama::Ollama::Generate),
             Arc::new(cohere::Cohere),
+            Arc::new(tgi::Generation),
         ])
     }
 

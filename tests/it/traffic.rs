@@ -28,6 +28,8 @@ const FAMILIES: &[(&str, Api)] = &[
     ("interactions", Api::Gemini),
     ("chat", Api::Ollama),
     ("generate", Api::Ollama),
+    ("invoke_model", Api::BedrockConverse),
+    ("invoke_model_stream", Api::BedrockConverse),
     ("chat_v1", Api::CohereChat),
     ("chat_v2", Api::CohereChat),
     ("generate_v1", Api::CohereChat),

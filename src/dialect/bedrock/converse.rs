@@ -16,6 +16,10 @@ const BLOCK: &str = "content block of a converse answer";
 const EVENT: &str = "converse event";
 const TEXT: &str = "text in a converse answer";
 
+/// The names of a stream's events.
+pub(super) const EVENTS: [&str; 6] =
+    ["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Answer<'a> {

@@ -2,8 +2,15 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::INVOKE;
+use super::family::{self, Family};
+use crate::dialect::anthropic_complete::AnthropicComplete;
+use crate::dialect::anthropic_messages::AnthropicMessages;
+use crate::dialect::cohere::Cohere;
 use crate::dialect::json::{self, Edits, Members, Raw, quote};
-use crate::dialect::{Amendment, Api, DialectError, Exchange, RequestHead, SessionHints, Turn, path};
+use crate::dialect::openai_chat::OpenAiChat;
+use crate::dialect::openai_completions::OpenAiCompletions;
+use crate::dialect::{Amendment, Api, Dialect, DialectError, Exchange, RequestHead, SessionHints, Turn, path};
 use crate::text::Str;
 
 const REQUEST: &str = "converse request";
@@ -14,9 +21,17 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, Dial
     let (model, method) = model(head.path);
     exchange.model = model;
     exchange.stream = method.ends_with("-stream");
+    if method.starts_with("invoke") {
+        return invoke(head, body, exchange);
+    }
     if body.trim_ascii().is_empty() {
         return Ok(exchange);
     }
+    converse(body, exchange)
+}
+
+/// What a Converse request asks, and one of Nova's own.
+fn converse(body: &[u8], mut exchange: Exchange) -> Result<Exchange, DialectError> {
     let request: Members<'_> = json::read(body, REQUEST)?;
     exchange.structured = structured(&request);
     exchange.hints = hints(&request);
@@ -41,6 +56,44 @@ pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, Dial
     Ok(exchange)
 }
 
+/// What an InvokeModel request asks: in the words of its family.
+fn invoke(head: &RequestHead<'_>, body: &[u8], mut exchange: Exchange) -> Result<Exchange, DialectError> {
+    let model = exchange.model.clone();
+    exchange.variant = Some(Family::of(None, model.as_deref()).map_or(INVOKE, Family::as_str));
+    if body.trim_ascii().is_empty() {
+        return Ok(exchange);
+    }
+    let request: Members<'_> = json::read(body, REQUEST)?;
+    let family = Family::of(Some(&request), model.as_deref());
+    exchange.variant = Some(family.map_or(INVOKE, Family::as_str));
+    let theirs = match family {
+        Some(Family::Converse | Family::Nova) => return converse(body, exchange),
+        Some(family) => match other(family) {
+            Some(dialect) => dialect.read_request(head, body)?,
+            None => {
+                exchange.user = family::prompt_text(&request).map(|text| Str::from(&*text));
+                let turn = |text: &Str| Turn { assistant: false, digest: xxh3_64(text.as_bytes()) };
+                exchange.history = exchange.user.iter().map(turn).collect();
+                return Ok(exchange);
+            }
+        },
+        None => return Ok(exchange),
+    };
+    Ok(Exchange { api: exchange.api, variant: exchange.variant, model, stream: exchange.stream, ..theirs })
+}
+
+/// The other API whose requests a family has.
+fn other(family: Family) -> Option<&'static dyn Dialect> {
+    Some(match family {
+        Family::Messages => &AnthropicMessages,
+        Family::Complete => &AnthropicComplete,
+        Family::Chat => &OpenAiChat,
+        Family::Completions => &OpenAiCompletions,
+        Family::CohereChat | Family::CohereGenerate => &Cohere,
+        _ => return None,
+    })
+}
+
 /// The request for another attempt.
 pub(super) fn amend(body: &[u8], amendment: &Amendment<'_>) -> Result<Vec<u8>, DialectError> {
     if amendment.is_empty() {
@@ -51,6 +104,19 @@ pub(super) fn amend(body: &[u8], amendment: &Amendment<'_>) -> Result<Vec<u8>, D
     }
     let mut edits = Edits::new(body, REQUEST)?;
     let request = edits.members(REQUEST)?;
+    // The family without its model: a body says enough to be changed, or it is Converse's.
+    match Family::of(Some(&request), None) {
+        None | Some(Family::Converse | Family::Nova) => {}
+        // Messages without content blocks look like Chat's, and are the same to Converse.
+        Some(Family::Chat)
+            if request.get("messages").and_then(Raw::maybe::<Vec<Raw<'_>>>).is_some_and(|list| list.is_empty()) => {}
+        Some(family) => {
+            return match other(family) {
+                Some(dialect) => dialect.amend(body, amendment),
+                None => amend_prompt(edits, &request, amendment),
+            };
+        }
+    }
     if let Some(temperature) = amendment.temperature
         && takes_temperature(&request)
     {
@@ -71,6 +137,30 @@ pub(super) fn amend(body: &[u8], amendment: &Amendment<'_>) -> Result<Vec<u8>, D
             // After the last block, so that what is cached before it stays cached.
             Some(blocks) => edits.insert(blocks, usize::MAX, &block, REQUEST)?,
             None => edits.set(&request, "system", &format!("[{block}]")),
+        }
+    }
+    Ok(edits.finish())
+}
+
+/// Of a family whose request is a prompt and its settings.
+fn amend_prompt<'a>(mut edits: Edits<'a>, request: &Members<'a>, amendment: &Amendment<'_>) -> Result<Vec<u8>, DialectError> {
+    if let Some(reminder) = amendment.reminder {
+        let prompt = family::prompt(request).ok_or(DialectError::Unsupported("a request without a prompt"))?;
+        edits.prepend(prompt, &format!("{reminder}\n\n"));
+    }
+    if let Some(temperature) = amendment.temperature {
+        let temperature = json::number(temperature.clamp(0.0, 1.0));
+        match request.get("textGenerationConfig").filter(|raw| raw.is_object()) {
+            Some(config) => {
+                let mut inner = Edits::new(config.json().as_bytes(), REQUEST)?;
+                let members = inner.members(REQUEST)?;
+                inner.set(&members, "temperature", &temperature);
+                edits.replace(config, &String::from_utf8_lossy(&inner.finish()));
+            }
+            None if request.get("inputText").is_some() => {
+                edits.set(request, "textGenerationConfig", &format!(r#"{{"temperature":{temperature}}}"#));
+            }
+            None => edits.set(request, "temperature", &temperature),
         }
     }
     Ok(edits.finish())

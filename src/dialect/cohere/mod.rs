@@ -23,9 +23,9 @@ use super::{
 use crate::frame::Event;
 
 /// [`Exchange::variant`] of the first version's chat.
-const V1: &str = "v1";
+pub(super) const V1: &str = "v1";
 /// [`Exchange::variant`] of the first version's generation.
-const GENERATE: &str = "generate";
+pub(super) const GENERATE: &str = "generate";
 
 /// The Cohere formats.
 #[derive(Clone, Copy, Debug, Default)]

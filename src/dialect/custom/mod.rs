@@ -29,7 +29,7 @@ use super::{
 };
 use crate::frame::{Event, Framing};
 use crate::text::{Channel, Str};
-use pointer::root;
+pub(super) use pointer::root;
 
 const REQUEST: &str = "request";
 const TEXT: &str = "text where the format was said to have some";
