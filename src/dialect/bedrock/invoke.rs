@@ -107,7 +107,9 @@ pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>
 
 /// Whether a frame's payload is a chunk of a model's own stream.
 pub(super) fn is_chunk(event: &Event) -> bool {
-    &*event.name == b"chunk" || json::read::<Members<'_>>(&event.data, CHUNK).is_ok_and(|payload| payload.get("bytes").is_some())
+    let converse = || converse::EVENTS.iter().any(|name| name.as_bytes() == &*event.name);
+    let bytes = || json::read::<Members<'_>>(&event.data, CHUNK).is_ok_and(|payload| payload.get("bytes").is_some());
+    &*event.name == b"chunk" || !converse() && bytes()
 }
 
 /// Reads a chunk of a stream.
