@@ -289,12 +289,12 @@ def wait(done, what, log, patience=90):
     raise AssertionError(f"waited {patience} s for {what}:\n{log.read_text()[-3000:]}")
 
 
-def play(stage, seconds):
-    """Traffic for so long: mostly good answers, each kind of bad one, broken upstreams, conversations, reloads."""
-    until, count = time.monotonic() + seconds, 0
+def play(stage, rounds, patience=400):
+    """So many rounds of traffic, however long they take: mostly good answers, each kind of bad one, broken upstreams, conversations, reloads."""
+    until = time.monotonic() + patience
     policy = stage.folder / "default.toml"
-    while time.monotonic() < until:
-        count += 1
+    for count in range(1, rounds + 1):
+        assert time.monotonic() < until, f"{count} of {rounds} rounds took {patience} s: is the machine that busy?"
         turn = f"chat-{count // 6}"
         stage.ask("hello there", session=turn)
         stage.ask("hello there", stream=True, session=turn)
@@ -317,6 +317,5 @@ def play(stage, seconds):
             policy.write_text(POLICY.replace("action", "acton", 1))
         if count % 12 == 0:
             policy.write_text(POLICY)
-        time.sleep(0.05)
+        time.sleep(0.5)  # scrapes come once a second
     policy.write_text(POLICY)
-    return count
