@@ -19,6 +19,41 @@ pub(super) fn wordish(c: char) -> bool {
             | '\u{302a}'..='\u{302f}' | '\u{3099}' | '\u{309a}' | '\u{a640}'..='\u{a69f}' | '\u{a720}'..='\u{a7ff}' | '\u{fe20}'..='\u{fe2f}')
 }
 
+/// Whether a character is its own compatibility form, combines with nothing, is seen and looks like no Latin letter: what is common in
+/// the texts of many languages.
+pub(super) fn ordinary(c: char) -> bool {
+    match c {
+        '\u{b4}'
+        | '\u{b7}'
+        | '\u{a8}'
+        | '\u{aa}'
+        | '\u{af}'
+        | '\u{b2}'
+        | '\u{b3}'
+        | '\u{b5}'
+        | '\u{b8}'..='\u{ba}'
+        | '\u{bc}'..='\u{be}' => false,
+        '\u{a1}'..='\u{131}'
+        | '\u{134}'..='\u{13e}'
+        | '\u{141}'..='\u{148}'
+        | '\u{14a}'..='\u{17e}'
+        | '\u{1ea0}'..='\u{1ef9}' => c != '\u{ad}',
+        '\u{2010}'
+        | '\u{2012}'..='\u{2016}'
+        | '\u{2018}'..='\u{201f}'
+        | '\u{20ac}'
+        | '\u{2190}'..='\u{21ff}'
+        | '\u{2500}'..='\u{27ff}' => true,
+        '\u{3001}'..='\u{3011}'
+        | '\u{3041}'..='\u{3096}'
+        | '\u{30a1}'..='\u{30fe}'
+        | '\u{4e00}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7a3}' => true,
+        '\u{1f300}'..='\u{1faff}' => true,
+        _ => false,
+    }
+}
+
 /// Whether a digit can stand for a letter.
 pub(super) fn substitute(c: char) -> bool {
     matches!(c, '0' | '1' | '3' | '4' | '5' | '7')

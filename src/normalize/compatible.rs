@@ -4,7 +4,7 @@ use unicode_normalization::char::{canonical_combining_class, decompose_compatibl
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 
 use super::Unit;
-use super::chars::run;
+use super::chars::{ordinary, run};
 
 /// Stripping and composing bring each other about (a fraction's slash, a letter between two marks): this often at the most.
 const ROUNDS: usize = 8;
@@ -85,7 +85,7 @@ pub(super) fn compose(units: &mut Vec<Unit>) -> bool {
         let length = 1 + others.iter().position(|unit| begins(unit.c)).unwrap_or(others.len());
         let (segment, after) = rest.split_at(length);
         rest = after;
-        if length == 1 && (first.c.is_ascii() || is_nfkc_quick([first.c].into_iter()) == IsNormalized::Yes) {
+        if length == 1 && (first.c.is_ascii() || ordinary(first.c) || is_nfkc_quick([first.c].into_iter()) == IsNormalized::Yes) {
             out.push(*first);
             continue;
         }
@@ -104,7 +104,7 @@ pub(super) fn compose(units: &mut Vec<Unit>) -> bool {
 
 /// Whether a character combines with nothing before it, as it is and as what it decomposes to.
 fn begins(c: char) -> bool {
-    if c.is_ascii() {
+    if c.is_ascii() || ordinary(c) {
         return true;
     }
     let mut first = None;

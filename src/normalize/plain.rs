@@ -1,7 +1,7 @@
 //! The look at a text that says, for nearly every one, that there is nothing to undo. It may say so wrongly never; the other way round it
 //! costs time only.
 
-use super::compatible::unseen;
+use super::chars::ordinary;
 
 /// What a byte is to the look.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,39 +75,4 @@ fn stands_for_a_letter(bytes: &[u8], at: usize) -> bool {
         return false;
     }
     letter(at + 1) || bytes.get(at + 1) == Some(&bytes[at]) && (letter(at + 2) || bytes[at] == b'$')
-}
-
-/// Whether a character is its own compatibility form, combines with nothing, is seen and looks like no Latin letter: what is common in
-/// the texts of many languages.
-fn ordinary(c: char) -> bool {
-    match c {
-        '\u{b4}'
-        | '\u{b7}'
-        | '\u{a8}'
-        | '\u{aa}'
-        | '\u{af}'
-        | '\u{b2}'
-        | '\u{b3}'
-        | '\u{b5}'
-        | '\u{b8}'..='\u{ba}'
-        | '\u{bc}'..='\u{be}' => false,
-        '\u{a1}'..='\u{131}'
-        | '\u{134}'..='\u{13e}'
-        | '\u{141}'..='\u{148}'
-        | '\u{14a}'..='\u{17e}'
-        | '\u{1ea0}'..='\u{1ef9}' => !unseen(c),
-        '\u{2010}'
-        | '\u{2012}'..='\u{2016}'
-        | '\u{2018}'..='\u{201f}'
-        | '\u{20ac}'
-        | '\u{2190}'..='\u{21ff}'
-        | '\u{2500}'..='\u{27ff}' => true,
-        '\u{3001}'..='\u{3011}'
-        | '\u{3041}'..='\u{3096}'
-        | '\u{30a1}'..='\u{30fe}'
-        | '\u{4e00}'..='\u{9fff}'
-        | '\u{ac00}'..='\u{d7a3}' => true,
-        '\u{1f300}'..='\u{1faff}' => true,
-        _ => false,
-    }
 }

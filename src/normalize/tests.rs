@@ -41,6 +41,19 @@ fn what_stays_is_borrowed() {
 }
 
 #[test]
+fn ordinary_characters_need_nothing() {
+    use unicode_normalization::char::{canonical_combining_class, decompose_compatible};
+    use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
+    for c in (char::MIN..=char::MAX).filter(|&c| chars::ordinary(c)) {
+        assert!([c].into_iter().nfkc().eq([c]) && !compatible::unseen(c) && alike::twin(c).is_none(), "{c:?}");
+        let mut parts = Vec::new();
+        decompose_compatible(c, |part| parts.push(part));
+        let first = parts[0];
+        assert!(canonical_combining_class(first) == 0 && is_nfkc_quick([first].into_iter()) != IsNormalized::Maybe, "{c:?}");
+    }
+}
+
+#[test]
 fn prose_of_many_languages_is_told_by_a_look() {
     for text in [
         "Hello, I am Aria, and I can help you with that: 3 apples, 12 % of 40, e.g. in 2024.",
