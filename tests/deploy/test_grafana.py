@@ -1,7 +1,7 @@
 """The dashboards: what is in the repository is what their script builds, and every query of every panel, variable and annotation gets data from a real
 Prometheus that scraped the real gateway under scripted traffic.
 
-STEADFAST_PICTURES=DIR also draws them, from three minutes of traffic: `scripts/test-deploy --pictures`.
+STEADFAST_PICTURES=DIR also draws them, from a longer run of traffic: `scripts/test-deploy --pictures`.
 """
 
 import importlib.util

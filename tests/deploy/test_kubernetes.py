@@ -18,7 +18,7 @@ KUBERNETES = DEPLOY / "kubernetes"
 EXAMPLES = sorted(folder.parent for folder in (KUBERNETES / "examples").glob("*/kustomization.yaml"))
 VERSIONS = [f"1.{minor}" for minor in range(29, 36)]
 # Custom resources of the Prometheus Operator, whose schemas are not Kubernetes'.
-FOREIGN = {"ServiceMonitor", "PrometheusRule"}
+FOREIGN = {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
 
 
 def build(folder):
@@ -93,6 +93,10 @@ class Objects(unittest.TestCase):
         monitor, service = by_kind(monitored, "ServiceMonitor")["steadfast"], by_kind(monitored, "Service")["steadfast"]
         self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
         self.assertIn(monitor["spec"]["endpoints"][0]["port"], {port["name"] for port in service["spec"]["ports"]})
+        sidecar = self.built["sidecar-monitored"]
+        monitor, (_, pod, container) = by_kind(sidecar, "PodMonitor")["steadfast"], next(gateways(sidecar))
+        self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), pod["metadata"]["labels"].items())
+        self.assertIn(monitor["spec"]["podMetricsEndpoints"][0]["port"], {port["name"] for port in container["ports"]})
         for kind, path in (("PodDisruptionBudget", ("selector", "matchLabels")), ("NetworkPolicy", ("podSelector", "matchLabels"))):
             self.assertEqual(by_kind(monitored, kind)["steadfast"]["spec"][path[0]][path[1]], {"app.kubernetes.io/name": "steadfast"})
 
