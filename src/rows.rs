@@ -220,36 +220,59 @@ impl Row {
         match (&self.response, &self.conversation) {
             (Some(_), Some(_)) => Err(RowError::Both),
             (None, None) => Err(RowError::Nothing),
-            (Some(response), None) => {
-                if let Some(prompt) = &self.prompt {
-                    say(&mut exchange, false, prompt);
-                }
-                let session = self.facts(snapshot);
-                let judged = assess(snapshot, &exchange, session, response).await;
+            (Some(_), None) => {
+                let mut turns = self.answers(snapshot, exchange).await;
+                let judged = turns.pop().ok_or(RowError::Nothing)?.judged;
                 Ok(self.verdict(&judged, &snapshot.policy, None))
             }
-            (None, Some(conversation)) => self.judge_turns(snapshot, exchange, conversation).await,
+            (None, Some(_)) => {
+                let mut worst: Option<Assessment> = None;
+                let mut turns = Vec::new();
+                for Answered { message, session, judged, .. } in self.answers(snapshot, exchange).await {
+                    turns.push(TurnVerdict::of(message, &session, &judged, &snapshot.policy));
+                    merge(&mut worst, judged);
+                }
+                let worst = worst.ok_or(RowError::Nothing)?;
+                Ok(self.verdict(&worst, &snapshot.policy, Some(turns)))
+            }
         }
     }
 
-    /// The session before the row.
-    fn facts(&self, snapshot: &Snapshot) -> SessionFacts {
-        let Session { drift, turns, flags } = self.session;
-        SessionFacts { drift, turns, flags, limit: snapshot.drift_limit }
+    /// Judges each answer of the row in its place, and what it is as a turn of its conversation.
+    ///
+    /// # Errors
+    /// As [`Row::judge`].
+    pub(crate) async fn measure(&self, snapshot: &Snapshot) -> Result<Vec<Answered>, RowError> {
+        if self.response.is_some() && self.conversation.is_some() {
+            return Err(RowError::Both);
+        }
+        let mut exchange = Exchange::unknown(Api::OpenAiChat);
+        exchange.model = self.model.as_deref().map(Str::from);
+        exchange.system = self.system.as_deref().map(Str::from);
+        let answers = self.answers(snapshot, exchange).await;
+        if answers.is_empty() { Err(RowError::Nothing) } else { Ok(answers) }
     }
 
-    async fn judge_turns(
-        &self,
-        snapshot: &Snapshot,
-        mut exchange: Exchange,
-        conversation: &[Message],
-    ) -> Result<RowVerdict, RowError> {
-        let mut session = self.facts(snapshot);
+    async fn answers(&self, snapshot: &Snapshot, mut exchange: Exchange) -> Vec<Answered> {
+        let Session { drift, turns, flags } = self.session;
         let charts = Charts::default();
-        let mut state = State { drift: session.drift, turns: session.turns, flags: session.flags, ..State::default() };
-        let mut turns = Vec::new();
-        let mut worst: Option<Assessment> = None;
-        for (message, Message { role, content }) in conversation.iter().enumerate() {
+        let mut state = State { drift, turns, flags, ..State::default() };
+        let mut answers = Vec::new();
+        let mut answer = async |message: usize, exchange: &Exchange, text: &str| {
+            let session =
+                SessionFacts { drift: state.drift, turns: state.turns, flags: state.flags, limit: snapshot.drift_limit };
+            let judged = assess(snapshot, exchange, session, text).await;
+            let asked = Asked::of(exchange.user.as_deref());
+            state = state.after(turn(snapshot, &asked, &judged), &charts);
+            answers.push(Answered { message, session, asked, judged });
+        };
+        if let Some(response) = &self.response {
+            if let Some(prompt) = &self.prompt {
+                say(&mut exchange, false, prompt);
+            }
+            answer(0, &exchange, response).await;
+        }
+        for (message, Message { role, content }) in self.conversation.iter().flatten().enumerate() {
             let text = content.text();
             match role.as_str() {
                 "system" | "developer" if exchange.user.is_none() => {
@@ -257,28 +280,14 @@ impl Row {
                     exchange.system = Some(system.into());
                 }
                 "assistant" | "model" => {
-                    let judged = assess(snapshot, &exchange, session, &text).await;
-                    let (action, rule) = decided(&judged, &snapshot.policy);
-                    turns.push(TurnVerdict {
-                        message,
-                        action,
-                        drift: session.drift,
-                        rule,
-                        labels: Labels(judged.verdict.scores),
-                        signals: Measured(judged.verdict.signals),
-                        span: span(&judged.verdict),
-                    });
-                    state = state.after(turn(snapshot, &exchange, &judged), &charts);
-                    session = SessionFacts { drift: state.drift, turns: state.turns, flags: state.flags, ..session };
+                    answer(message, &exchange, &text).await;
                     say(&mut exchange, true, &text);
-                    merge(&mut worst, judged);
                 }
                 "user" => say(&mut exchange, false, &text),
                 _ => exchange.history.push(Turn { assistant: false, digest: xxh3_64(text.as_bytes()) }),
             }
         }
-        let worst = worst.ok_or(RowError::Nothing)?;
-        Ok(self.verdict(&worst, &snapshot.policy, Some(turns)))
+        answers
     }
 
     fn verdict(&self, judged: &Assessment, policy: &Policy, turns: Option<Vec<TurnVerdict>>) -> RowVerdict {
@@ -301,12 +310,39 @@ impl Row {
     }
 }
 
+/// An answer of a row.
+pub(crate) struct Answered {
+    /// Its place in the conversation.
+    message: usize,
+    /// The conversation before it.
+    session: SessionFacts,
+    /// What it answers.
+    pub(crate) asked: Asked,
+    /// What came of it.
+    pub(crate) judged: Assessment,
+}
+
+impl TurnVerdict {
+    fn of(message: usize, session: &SessionFacts, judged: &Assessment, policy: &Policy) -> Self {
+        let (action, rule) = decided(judged, policy);
+        let verdict = &judged.verdict;
+        TurnVerdict {
+            message,
+            action,
+            drift: session.drift,
+            rule,
+            labels: Labels(verdict.scores),
+            signals: Measured(verdict.signals),
+            span: span(verdict),
+        }
+    }
+}
+
 /// An answer as a turn of its conversation, as the gateway would remember it.
-pub(crate) fn turn(snapshot: &Snapshot, exchange: &Exchange, judged: &Assessment) -> SessionTurn {
+fn turn(snapshot: &Snapshot, asked: &Asked, judged: &Assessment) -> SessionTurn {
     let verdict = &judged.verdict;
     let measured = judged.unscored.is_empty() && judged.windows > 0;
-    let asked = Asked::of(exchange.user.as_deref());
-    let residual = if measured { snapshot.baseline.residual(&verdict.scores, &verdict.signals, &asked) } else { f64::NAN };
+    let residual = if measured { snapshot.baseline.residual(&verdict.scores, &verdict.signals, asked) } else { f64::NAN };
     SessionTurn { residual, flagged: verdict.action > Action::Allow }
 }
 

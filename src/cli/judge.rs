@@ -13,6 +13,7 @@ use crate::document::Problem;
 use crate::guard::Snapshot;
 use crate::proxy::live::Basis;
 use crate::proxy::program;
+use crate::score::Label;
 
 /// Windows of one answer that are scored at once (as [`crate::guard::assess`] does it), with room to spare.
 const WINDOWS_OF_A_ROW: usize = 16;
@@ -46,6 +47,11 @@ pub(super) struct Judge {
 }
 
 impl JudgeArgs {
+    /// With this persona.
+    pub(super) fn of(config: Option<PathBuf>, persona: String, classifier: Option<String>) -> Self {
+        JudgeArgs { config, persona: Some(persona), classifier }
+    }
+
     /// Reads the configuration and loads the classifier. `policy`: in place of the configured ones.
     pub(super) fn load(self, policy: Option<String>) -> Result<Judge, Vec<Problem>> {
         let JudgeArgs { config, persona, classifier } = self;
@@ -92,14 +98,25 @@ impl Judge {
 
     /// What exchanges are judged with under this policy and persona.
     pub(super) fn snapshot(&self, policy: &Part, persona: &Part) -> Result<Snapshot, Vec<Problem>> {
-        let mut parts = Parts::new(&self.basis.calibration);
-        let (policy, character) = (parts.policy(policy), parts.persona(persona));
+        let mut parts = Parts::new(&self.basis.calibration).for_classifier(self.basis.classifier.as_deref());
+        let character = parts.persona(persona);
+        let policy = parts.policy(policy, character.as_ref().map(|(persona, _)| &**persona));
         let (problems, _) = parts.finish();
         let (Some(mut policy), Some(character)) = (policy, character) else { return Err(problems) };
         if let Some(policy) = Arc::get_mut(&mut policy) {
             policy.deadline = NO_DEADLINE;
         }
         Ok(self.basis.snapshot(&self.config, policy, character))
+    }
+}
+
+impl Judge {
+    /// The classifier's own threshold of each label, where there is a classifier.
+    pub(super) fn thresholds(&self) -> Option<[f64; Label::COUNT]> {
+        let calibration = &self.basis.calibration;
+        calibration
+            .has_model()
+            .then(|| Label::ALL.map(|label| calibration.threshold(label).map_or(0.5, |threshold| threshold.get().into())))
     }
 }
 

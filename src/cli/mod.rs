@@ -1,6 +1,7 @@
 //! The command line: parses arguments, calls one command, and turns its result into an exit status. Results go to standard output,
 //! everything else to standard error.
 
+mod calibrate;
 mod check;
 #[cfg(feature = "onnx")]
 mod classifier;
@@ -51,6 +52,8 @@ enum Command {
     Test(test::TestArgs),
     /// Judges recorded exchanges by a policy, and compares it with another.
     Replay(replay::ReplayArgs),
+    /// Learns a persona's thresholds from in-character answers.
+    Calibrate(calibrate::CalibrateArgs),
     /// Lists, verifies and measures classifiers.
     #[cfg(feature = "onnx")]
     Classifier(classifier::ClassifierArgs),
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Score(score) => score.run(),
         Command::Test(test) => test.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Calibrate(calibrate) => calibrate.run(),
         #[cfg(feature = "onnx")]
         Command::Classifier(classifier) => classifier.run(),
     };

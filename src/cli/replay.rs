@@ -3,6 +3,7 @@
 mod account;
 mod page;
 mod recording;
+mod sessions;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -15,12 +16,14 @@ use serde_json::Value;
 
 use self::account::{Account, By, Decision, Fired, Judged, OUTCOMES};
 use self::recording::Recording;
+use self::sessions::Sessions;
 use super::judge::{self, JudgeArgs};
 use super::lines::{Input, Line};
 use super::output::{self, Paint, Table, Work, count, one_line, say};
 use super::{FAILED, print_problems};
 use crate::config::Part;
 use crate::dialect::Api;
+use crate::document::Problem;
 use crate::guard::{Replayed, Snapshot, rejudge};
 
 /// Findings in the table; the other forms have more.
@@ -31,6 +34,7 @@ Examples:
   steadfast replay traffic.jsonl.gz --policy policies/default.toml
   steadfast replay traffic.jsonl --policy policies/default.toml --against policies/strict.toml
   steadfast replay traffic.jsonl --policy new.toml --against old.toml --format html > replay.html
+  steadfast replay traffic.jsonl --policy default.toml --sessions --format html > drift.html
 
 Rows are one JSON object a line, in either of two forms:
   {\"id\"?, \"method\"?, \"path\", \"request_headers\"?, \"request_body\", \"status\"?,
@@ -42,6 +46,9 @@ as applications log them: the bodies (a stream as one string), or {\"body\", \"h
 Streams and compressed answers are read as the gateway reads them. Retries are not made: \"retry\"
 says that the answer would have been asked for again. \"passed\" are answers that are not judged
 (errors, endpoints without text), \"unscored\" those that pass because they cannot be judged.
+
+With --sessions, exchanges are tied together as [session] key says, by header, by body field or by
+the history that they send along. They must be in the order in which they were made.
 
 Exit status:
   0  done
@@ -62,6 +69,9 @@ pub(super) struct ReplayArgs {
     against: Option<PathBuf>,
     #[command(flatten)]
     judge: JudgeArgs,
+    /// Ties the exchanges of each conversation together, in the order of the file, and shows how it drifts
+    #[arg(long)]
+    sessions: bool,
     /// The wire format of rows that say neither their path nor their api
     #[arg(long, value_name = "API", value_parser = api)]
     api: Option<Api>,
@@ -103,7 +113,7 @@ struct Seen {
 
 impl ReplayArgs {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let ReplayArgs { file, policy, against, judge, api, format } = self;
+        let ReplayArgs { file, policy, against, judge, sessions, api, format } = self;
         let input = Input::new(Some(&file));
         if let Input::File(path) = &input
             && !path.exists()
@@ -112,7 +122,11 @@ impl ReplayArgs {
         }
         let loaded = judge.load(Some(policy.display().to_string())).and_then(|judge| {
             let persona = judge.route(None)?.persona.clone();
-            let one = |path: &PathBuf| judge.snapshot(&Part::File(path.clone()), &persona);
+            let one = |path: &PathBuf| {
+                let snapshot = judge.snapshot(&Part::File(path.clone()), &persona)?;
+                // Each policy flags other turns, so each has conversations of its own.
+                Ok::<Snapshot, Vec<Problem>>(if sessions { sessions::followed(snapshot, &judge.config) } else { snapshot })
+            };
             let policies = Policies { policy: one(&policy)?, against: against.as_ref().map(one).transpose()? };
             Ok((policies, judge))
         });
@@ -136,8 +150,11 @@ impl ReplayArgs {
             changes: Vec::new(),
             findings: Vec::new(),
             findings_left_out: 0,
+            sessions: sessions.then(|| Sessions::new(policies.policy.drift_limit)),
         };
-        replay(&input, &policies, api, judge.in_flight, &mut account)?;
+        // A turn is judged by what came before it.
+        let in_flight = if sessions { 1 } else { judge.in_flight };
+        replay(&input, &policies, api, in_flight, &mut account)?;
         let mut out = output::results();
         match format {
             Format::Table => table(&mut out, &account)?,
@@ -243,6 +260,9 @@ fn table(out: &mut dyn Write, account: &Account) -> anyhow::Result<()> {
     }
     if let Some(other) = against {
         changes(out, account, &other.name, paint)?;
+    }
+    if let Some(sessions) = &account.sessions {
+        sessions.table(out, paint)?;
     }
     findings(out, account, paint)
 }

@@ -21,10 +21,15 @@ const PERSONA: &str = include_str!("../../policies/personas/assistant.toml");
 /// A persona with the detectors that hold it to its identity.
 pub type Character = (Arc<Persona>, Arc<[Box<dyn Detector>]>);
 
+/// A policy as it was read with a calibration; `None`: it is bad.
+type Read = (Calibration, Option<Arc<Policy>>);
+
 /// Policies and personas, as far as they have been read, and what is wrong with them.
 pub struct Parts<'c> {
     calibration: &'c Calibration,
-    policies: HashMap<Part, Option<Arc<Policy>>>,
+    classifier: Option<&'c str>,
+    /// Once for each calibration that one is read with.
+    policies: HashMap<Part, Vec<Read>>,
     characters: HashMap<Part, Option<Character>>,
     problems: Vec<Problem>,
     files: Files,
@@ -34,20 +39,37 @@ impl<'c> Parts<'c> {
     /// Nothing read yet. `calibration`: what the classifier offers.
     #[must_use]
     pub fn new(calibration: &'c Calibration) -> Self {
-        Parts { calibration, policies: HashMap::new(), characters: HashMap::new(), problems: Vec::new(), files: Files::default() }
+        Parts {
+            calibration,
+            classifier: None,
+            policies: HashMap::new(),
+            characters: HashMap::new(),
+            problems: Vec::new(),
+            files: Files::default(),
+        }
     }
 
-    /// The policy; `None` if it is bad.
-    pub fn policy(&mut self, part: &Part) -> Option<Arc<Policy>> {
-        if let Some(known) = self.policies.get(part) {
+    /// The classifier in use, as `NAME VERSION`: personas that were calibrated for another count as not calibrated.
+    #[must_use]
+    pub fn for_classifier(mut self, classifier: Option<&'c str>) -> Self {
+        self.classifier = classifier;
+        self
+    }
+
+    /// The policy as it holds for a persona, whose thresholds are those of `at_least = "calibrated"`; `None` if it is bad.
+    pub fn policy(&mut self, part: &Part, persona: Option<&Persona>) -> Option<Arc<Policy>> {
+        let calibration = persona.map_or(*self.calibration, |persona| self.calibration.with(&persona.thresholds.labels));
+        let known = self.policies.get(part).map_or(&[][..], Vec::as_slice);
+        // A bad one is bad for every persona, and said once.
+        if let Some((_, known)) = known.iter().find(|(with, policy)| *with == calibration || policy.is_none()) {
             return known.clone();
         }
         let builtin = if self.calibration.has_model() { POLICY } else { POLICY_WITHOUT };
         let policy = self
             .text(part, builtin)
-            .and_then(|(text, name)| self.good(Policy::parse(&text, name.as_deref(), self.calibration)))
+            .and_then(|(text, name)| self.good(Policy::parse(&text, name.as_deref(), &calibration)))
             .map(Arc::new);
-        self.policies.insert(part.clone(), policy.clone());
+        self.policies.entry(part.clone()).or_default().push((calibration, policy.clone()));
         policy
     }
 
@@ -58,6 +80,18 @@ impl<'c> Parts<'c> {
         }
         let persona = self.text(part, PERSONA).and_then(|(text, name)| self.good(Persona::parse(&text, name.as_deref())));
         let character = persona.map(|persona| {
+            let persona = match self.classifier {
+                Some(classifier) if persona.calibrated_for_another(classifier) => {
+                    tracing::warn!(
+                        persona = &*persona.name,
+                        calibrated_for = persona.thresholds.classifier.as_deref(),
+                        classifier,
+                        "the persona was calibrated for another classifier, so its thresholds are not used; run steadfast calibrate again"
+                    );
+                    persona.uncalibrated()
+                }
+                _ => persona,
+            };
             let persona = Arc::new(persona);
             let detectors = detectors(&persona);
             (persona, detectors)

@@ -34,7 +34,7 @@ pub enum BootstrapError {
 }
 
 /// Turns below which a bootstrap only repeats itself.
-const FEWEST: usize = 200;
+pub const FEWEST_TURNS: usize = 200;
 
 impl<'a> BlockBootstrap<'a> {
     /// From the residuals of each conversation, in turn order. Blocks do not cross conversations; their length is that of the longest
@@ -49,8 +49,8 @@ impl<'a> BlockBootstrap<'a> {
             starts.push(turns);
             turns += conversation.len();
         }
-        if turns < FEWEST {
-            return Err(BootstrapError::TooFew { turns, needed: FEWEST });
+        if turns < FEWEST_TURNS {
+            return Err(BootstrapError::TooFew { turns, needed: FEWEST_TURNS });
         }
         if conversations.iter().flatten().any(|residual| residual.is_nan()) {
             return Err(BootstrapError::NotANumber);

@@ -22,7 +22,7 @@ mod random;
 mod rate;
 
 pub use baseline::{Asked, Baseline, Prompt, Ranks, SHARES};
-pub use bootstrap::{BlockBootstrap, BootstrapError, false_alarm_rate, limit_for};
+pub use bootstrap::{BlockBootstrap, BootstrapError, FEWEST_TURNS, false_alarm_rate, limit_for};
 pub use change::{Shift, mean_shift};
 pub use cusum::{Cusum, Ewma};
 pub use distribution::{Histogram, psi};

@@ -14,7 +14,7 @@ use crate::infer::BoxFuture;
 use crate::inspect::Inspector;
 use crate::policy::SessionFacts;
 use crate::session::{Caller, Conversation, Place, Record, Request, SessionError, Tracking, Trail, Turn};
-use crate::text::{Channel, Str};
+use crate::text::{Channel, Lane, Str};
 
 /// A turn of a conversation.
 pub(super) struct Follow {
@@ -146,8 +146,17 @@ impl Follow {
 
 /// What the client has of each candidate's answer: its text, or what stands in its place.
 pub(super) fn delivered(inspector: &Inspector) -> Vec<String> {
+    answers(inspector.delivered())
+}
+
+/// The same of an answer that is not held to a client: all of it.
+pub(super) fn told(inspector: &Inspector) -> Vec<String> {
+    answers(inspector.texts())
+}
+
+fn answers<'t>(texts: impl Iterator<Item = (Lane, &'t str)>) -> Vec<String> {
     let mut answers: Vec<(u32, Channel, String)> = Vec::new();
-    for (lane, text) in inspector.delivered() {
+    for (lane, text) in texts {
         if text.is_empty() || lane.channel == Channel::Reasoning {
             continue;
         }

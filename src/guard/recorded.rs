@@ -6,14 +6,15 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::assess::{Assessment, Judged, assessment, drive};
-use super::events::Excerpt;
+use super::events::{Excerpt, SessionTurn};
+use super::follow::{Follow, Judged as Turned, told};
 use super::report::excerpt;
 use super::snapshot::Snapshot;
 use crate::decode::{self, DecodeError, Encoding};
 use crate::dialect::{Api, Exchange, Recognised, RequestHead};
 use crate::policy::SessionFacts;
 use crate::text::Str;
-use crate::verdict::Unscored;
+use crate::verdict::{Action, Unscored};
 
 /// A request and the answer that came.
 #[derive(Clone, Debug)]
@@ -47,6 +48,8 @@ pub struct Replayed {
     pub fate: Fate,
     /// The text that caused the verdict.
     pub excerpt: Excerpt,
+    /// Its conversation, where the snapshot follows them: its name, and what this turn did to it.
+    pub session: Option<(Str, SessionTurn)>,
 }
 
 /// What would have become of an answer.
@@ -70,7 +73,7 @@ pub async fn rejudge(snapshot: &Snapshot, recorded: &Recorded, api: Option<Api>)
         query: recorded.query.as_deref(),
         headers: &recorded.request_headers,
     };
-    let mut replayed = Replayed { api: None, model: None, fate: Fate::Unknown, excerpt: Excerpt::default() };
+    let mut replayed = Replayed { api: None, model: None, fate: Fate::Unknown, excerpt: Excerpt::default(), session: None };
     let found = match api.or(snapshot.api) {
         Some(api) => snapshot.dialects.recognise_as(api, &head),
         None => snapshot.dialects.recognise(&head),
@@ -97,16 +100,39 @@ pub async fn rejudge(snapshot: &Snapshot, recorded: &Recorded, api: Option<Api>)
             })
         }
     };
-    let judged = Judged {
-        dialect: dialect.clone(),
-        exchange: exchange.into(),
-        session: SessionFacts::default(),
-        content_type: text(CONTENT_TYPE).map(Str::from),
+    let follow = follow(snapshot, recorded, &exchange).await;
+    let session = match &follow {
+        Some(follow) => follow.facts(snapshot.drift_limit),
+        None => SessionFacts { limit: snapshot.drift_limit, ..SessionFacts::default() },
     };
+    let judged =
+        Judged { dialect: dialect.clone(), exchange: exchange.into(), session, content_type: text(CONTENT_TYPE).map(Str::from) };
     let (inspector, verdict) = drive(snapshot, judged, body).await;
     replayed.excerpt = excerpt(&inspector, &verdict);
+    if let Some(mut follow) = follow {
+        let answers = told(&inspector);
+        let turn = Turned {
+            scores: &verdict.scores,
+            signals: &verdict.signals,
+            measured: inspector.unscored().is_empty() && inspector.windows_cut() > 0,
+            flagged: verdict.action > Action::Allow,
+            id: inspector.facts().id.as_deref(),
+        };
+        follow.record(&turn, answers.iter().map(String::as_str));
+        let after = std::future::poll_fn(|cx| follow.poll(cx)).await.map(|conversation| conversation.state);
+        replayed.session = Some((follow.name().clone(), SessionTurn { before: session, after }));
+    }
     replayed.fate = Fate::Judged(Box::new(assessment(&inspector, verdict)));
     replayed
+}
+
+/// The conversation that a recorded request belongs to.
+async fn follow(snapshot: &Snapshot, recorded: &Recorded, exchange: &Exchange) -> Option<Follow> {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.headers = recorded.request_headers.clone();
+    // The names of conversations that are known by what was said need only differ.
+    let id = Str::from(ulid::Ulid::new().to_string());
+    Follow::begin(snapshot, &head, &recorded.request, exchange, &id).await
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! Personas: who the model is meant to be. Identity, voice, boundaries and what it may play. Pure: no IO, no clock; knows nothing of
 //! models, policies or requests.
 
+pub mod calibrate;
 mod derive;
 pub mod identity;
 mod parse;
 
+use crate::drift::{self, Baseline, Prompt, Ranks};
 use crate::score::{Label, Score};
 use crate::text::Str;
 
@@ -79,12 +81,37 @@ pub struct Thresholds {
     pub register: Option<Score>,
     /// The false-positive rate that they were chosen for.
     pub false_positive_rate: Option<f64>,
+    /// The rate is at most this, at 95 % confidence.
+    pub upper_bound: Option<f64>,
     /// How many responses they were measured on.
     pub responses: Option<u64>,
     /// When, in seconds since 1970.
     pub calibrated_at: Option<u64>,
     /// The classifier they hold for.
     pub classifier: Option<Str>,
+    /// How conversations move.
+    pub drift: Option<DriftThresholds>,
+}
+
+/// What calibration found of this persona's harmless conversations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DriftThresholds {
+    /// `session.limit`: the drift that they do not reach.
+    pub limit: f64,
+    /// More seldom than once in this many turns, as a rate.
+    pub false_alarm_rate: Option<f64>,
+    /// Turns measured.
+    pub turns: Option<u64>,
+    /// In so many conversations.
+    pub conversations: Option<u64>,
+    /// Their margins.
+    pub margin: Ranks,
+    /// Their distance in voice.
+    pub voice: Option<Ranks>,
+    /// Their distance in register.
+    pub register: Option<Ranks>,
+    /// What of the margin is owed to the question.
+    pub prompt: Prompt,
 }
 
 impl Identity {
@@ -179,6 +206,36 @@ impl Persona {
     #[must_use]
     pub fn threshold(&self, label: Label) -> Option<Score> {
         self.thresholds.labels[label.index()]
+    }
+
+    /// The persona without its calibration: what holds until it is calibrated for the classifier in use.
+    #[must_use]
+    pub fn uncalibrated(&self) -> Persona {
+        Persona { thresholds: Thresholds::default(), ..self.clone() }
+    }
+
+    /// Whether its calibration was made with another classifier than this (`NAME VERSION`), whose scores say nothing of this one's.
+    #[must_use]
+    pub fn calibrated_for_another(&self, classifier: &str) -> bool {
+        self.thresholds.classifier.as_deref().is_some_and(|known| known != classifier)
+    }
+
+    /// What its harmless turns look like, to a classifier with these thresholds.
+    #[must_use]
+    pub fn baseline(&self, thresholds: [f64; Label::COUNT]) -> Baseline {
+        let default = Baseline { thresholds, ..Baseline::default() };
+        match &self.thresholds.drift {
+            None => default,
+            Some(drift) => {
+                Baseline { margin: drift.margin, voice: drift.voice, register: drift.register, prompt: drift.prompt, ..default }
+            }
+        }
+    }
+
+    /// The drift that its harmless conversations do not reach.
+    #[must_use]
+    pub fn drift_limit(&self) -> f64 {
+        self.thresholds.drift.as_ref().map_or(drift::LIMIT, |drift| drift.limit)
     }
 
     /// A reminder from the identity. It names no forbidden name: a model that is told what not to say has it in mind.

@@ -1,7 +1,8 @@
 //! Reads a persona file. Knows the keys and what they may hold; reports every mistake at once.
 
-use super::{Identity, Persona, Roleplay, Thresholds, Voice, line_of};
+use super::{DriftThresholds, Identity, Persona, Roleplay, Thresholds, Voice, line_of};
 use crate::document::{Document, Problem, Table, nearest};
+use crate::drift::{Asked, Prompt, Ranks, SHARES};
 use crate::score::{Label, Score, Signals};
 use crate::text::Str;
 
@@ -121,12 +122,14 @@ fn read_identity(table: Table<'_>, name: Option<&str>) -> Identity {
 }
 
 fn read_thresholds(table: Table<'_>) -> Thresholds {
-    const MEASURED: [&str; 4] = ["false_positive_rate", "responses", "calibrated_at", "classifier"];
+    const MEASURED: [&str; 6] = ["false_positive_rate", "upper_bound", "responses", "calibrated_at", "classifier", "drift"];
     let mut thresholds = Thresholds {
         false_positive_rate: table.float("false_positive_rate", 0.0..=1.0),
         responses: table.integer("responses", 0..=i64::MAX).and_then(|count| u64::try_from(count).ok()),
         calibrated_at: table.integer("calibrated_at", 0..=i64::MAX).and_then(|seconds| u64::try_from(seconds).ok()),
+        upper_bound: table.float("upper_bound", 0.0..=1.0),
         classifier: table.nonempty("classifier").map(Str::from),
+        drift: table.table("drift").and_then(|table| read_drift(&table)),
         ..Thresholds::default()
     };
     for (key, item) in table.entries() {
@@ -153,6 +156,39 @@ fn read_thresholds(table: Table<'_>) -> Thresholds {
     }
     table.finish();
     thresholds
+}
+
+fn read_drift(table: &Table<'_>) -> Option<DriftThresholds> {
+    let count = |key| table.integer(key, 0..=i64::MAX).and_then(|count| u64::try_from(count).ok());
+    let ranks = |key: &str| {
+        let values = table.floats(key)?;
+        let ranks = <[f64; SHARES.len()]>::try_from(values)
+            .ok()
+            .filter(|ranks| ranks.is_sorted() && ranks.iter().all(|value| value.is_finite()));
+        if ranks.is_none() {
+            table.problem(
+                key,
+                format!("must be {} numbers, ascending", SHARES.len()),
+                Some("let `steadfast calibrate` write them"),
+            );
+        }
+        ranks.map(Ranks)
+    };
+    let mut prompt = Prompt::default();
+    if let Some(table) = table.table("prompt") {
+        let number = |key| table.float(key, f64::MIN..=f64::MAX).unwrap_or_default();
+        prompt = Prompt { weights: Asked::NAMES.map(number), average: number("average") };
+        table.finish();
+    }
+    table.require("limit", "let `steadfast calibrate` write it");
+    table.require("margin", "let `steadfast calibrate` write it");
+    // All of it is read before anything is missed, so that every mistake is told.
+    let (limit, margin) = (table.float("limit", 0.1..=1000.0), ranks("margin"));
+    let (voice, register) = (ranks("voice"), ranks("register"));
+    let false_alarm_rate = table.float("false_alarm_rate", 0.0..=1.0);
+    let (turns, conversations) = (count("turns"), count("conversations"));
+    table.finish();
+    Some(DriftThresholds { limit: limit?, false_alarm_rate, turns, conversations, margin: margin?, voice, register, prompt })
 }
 
 /// A list of texts with something in each.
@@ -218,7 +254,15 @@ mod tests {
             voice = 0.8
             false_positive_rate = 0.001
             responses = 2000
+            upper_bound = 0.0015
             calibrated_at = 1790000000
+            classifier = "collapse 1"
+            [thresholds.drift]
+            limit = 8.25
+            turns = 2000
+            margin = [-7, -6, -6, -5, -4, -3, -2, -1, 0.5]
+            register = [0, 0, 0, 0, 0.1, 0.2, 0.3, 0.4, 0.5]
+            prompt = { length = 0.25, average = 1.5 }
             "#,
             None,
         )
@@ -230,6 +274,12 @@ mod tests {
         assert_eq!(persona.threshold(Label::Hate), Score::new(0.93));
         assert_eq!(persona.threshold(Label::Despair), None);
         assert_eq!(persona.thresholds.voice, Score::new(0.8));
+        let drift = persona.thresholds.drift.as_ref().unwrap();
+        assert_eq!((drift.limit, drift.turns, drift.prompt.weights[0], drift.prompt.average), (8.25, Some(2000), 0.25, 1.5));
+        let baseline = persona.baseline([0.5; Label::COUNT]);
+        assert!(baseline.margin.0[8] == 0.5 && baseline.voice.is_none() && baseline.register.is_some());
+        assert!(persona.calibrated_for_another("collapse 2") && !persona.calibrated_for_another("collapse 1"));
+        assert_eq!(persona.uncalibrated().drift_limit(), crate::drift::LIMIT);
         assert!(!persona.roleplay.allowed && persona.identity.is_machine());
     }
 
@@ -261,7 +311,8 @@ mod tests {
         insta::assert_snapshot!(problems(
             "nmae = \"Aria\"\n[identity]\nmaker = \"Acme\"\nopen = true\nnever = [\"acme\", \"\", \"GPT\"]\nbuilt_on = [\"gpt\"]\n\
              [voice]\nlanguages = [\"english\"]\nexamples = \"one\"\nreminder = \" \"\n[roleplay]\nalowed = false\n\
-             [thresholds]\nhatte = 0.5\nhate = 1.5\nvoice = 0\n"
+             [thresholds]\nhatte = 0.5\nhate = 1.5\nvoice = 0\n\
+             [thresholds.drift]\nmargin = [2, 1]\nturnz = 7\n"
         ), @r#"
         p.toml:1:1: name: missing; add: name = "Aria"
         p.toml:1:1: nmae: unknown key; did you mean "name"?
@@ -276,6 +327,9 @@ mod tests {
         p.toml:14:9: thresholds.hatte: is no label, signal or fact of a calibration; did you mean "hate"?
         p.toml:15:8: thresholds.hate: must be between 0 and 1
         p.toml:16:9: thresholds.voice: must be above 0; at 0 every answer is over it
+        p.toml:17:1: thresholds.drift.limit: missing; let `steadfast calibrate` write it
+        p.toml:18:10: thresholds.drift.margin: must be 9 numbers, ascending; let `steadfast calibrate` write them
+        p.toml:19:1: thresholds.drift.turnz: unknown key; did you mean "turns"?
         "#);
     }
 }

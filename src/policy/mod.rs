@@ -171,6 +171,17 @@ impl Calibration {
         Calibration { model: true, thresholds: Label::ALL.map(read) }
     }
 
+    /// The same with a persona's own thresholds where it has them, if there is a classifier.
+    #[must_use]
+    pub fn with(mut self, thresholds: &[Option<Score>; Label::COUNT]) -> Self {
+        if self.model {
+            for (known, own) in self.thresholds.iter_mut().zip(thresholds) {
+                *known = own.or(*known);
+            }
+        }
+        self
+    }
+
     /// Whether there is a classifier.
     #[must_use]
     pub fn has_model(&self) -> bool {

@@ -13,7 +13,6 @@ use super::upstream::Upstream;
 use crate::config::{self, Config, Files};
 use crate::dialect::{Api, Dialects};
 use crate::document::Problem;
-use crate::drift::{self, Baseline};
 use crate::guard::events::{Observe, Unobserved};
 use crate::guard::{Limits, Snapshot};
 use crate::infer::Scorer;
@@ -37,6 +36,8 @@ pub struct Basis {
     pub observe: Arc<dyn Observe>,
     /// What the classifier offers to policies.
     pub calibration: Calibration,
+    /// Its name and version; `None` without one.
+    pub classifier: Option<Str>,
     /// Where traffic is counted.
     pub metrics: Arc<Metrics>,
     /// The global retry budget.
@@ -52,6 +53,7 @@ impl Default for Basis {
             dialects: Arc::new(Dialects::builtin()),
             observe: Arc::new(Unobserved),
             calibration: Calibration::NONE,
+            classifier: None,
             metrics: Arc::new(Metrics::new()),
             budget: Arc::new(TpsBudget::default()),
             sessions: None,
@@ -63,7 +65,10 @@ impl Basis {
     /// What exchanges are judged with under a policy, in character.
     #[must_use]
     pub fn snapshot(&self, config: &Config, policy: Arc<Policy>, (persona, detectors): config::Character) -> Snapshot {
-        let baseline = Arc::new(baseline(&self.calibration));
+        let thresholds =
+            Label::ALL.map(|label| self.calibration.threshold(label).map_or(0.5, |threshold| threshold.get().into()));
+        let baseline = Arc::new(persona.baseline(thresholds));
+        let drift_limit = persona.drift_limit();
         let tracking = self.sessions.clone().map(|sessions| Tracking {
             sessions,
             key: config.session.key.clone().into(),
@@ -80,7 +85,7 @@ impl Basis {
             api: None,
             own_credential: false,
             baseline,
-            drift_limit: drift::LIMIT,
+            drift_limit,
             tracking,
             limits: Limits {
                 request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
@@ -92,17 +97,6 @@ impl Basis {
             observe: self.observe.clone(),
         }
     }
-}
-
-/// What harmless turns look like to this classifier.
-fn baseline(calibration: &Calibration) -> Baseline {
-    let mut baseline = Baseline::default();
-    for label in Label::ALL {
-        if let Some(threshold) = calibration.threshold(label) {
-            baseline.thresholds[label.index()] = threshold.get().into();
-        }
-    }
-    baseline
 }
 
 /// The configuration in force.
@@ -174,11 +168,11 @@ impl Live {
             }
         }
         let dialects = config.dialects(&basis.dialects);
-        let mut parts = config::Parts::new(&basis.calibration);
+        let mut parts = config::Parts::new(&basis.calibration).for_classifier(basis.classifier.as_deref());
         let mut routes = Vec::new();
         for route in &config.routes {
-            let policy = parts.policy(&route.policy);
             let persona = parts.persona(&route.persona);
+            let policy = parts.policy(&route.policy, persona.as_ref().map(|(persona, _)| &**persona));
             let named = |name: &str| upstreams.iter().find(|upstream| &*upstream.name == name).cloned();
             let targets: Vec<Arc<Upstream>> =
                 std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| named(name)).collect();

@@ -234,6 +234,7 @@ pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem
             let basis = Basis {
                 calibration: Calibration::new(|label| loaded.thresholds.calibrated(label)),
                 scorer: Some(loaded.scorer),
+                classifier: Some(format!("{} {}", loaded.manifest.name, loaded.manifest.version).into()),
                 ..Basis::default()
             };
             let (name, version) = (loaded.manifest.name.to_string(), loaded.manifest.version.to_string());

@@ -2,6 +2,7 @@
 
 mod admin;
 mod bedrock;
+mod calibrate;
 mod cli;
 mod clients;
 mod command_line;

@@ -129,3 +129,48 @@ fn recorded_traffic_of_every_provider_is_read() {
     }
     assert_eq!(files, 4);
 }
+
+/// Two conversations by the history that they send along, their turns interleaved: one that slides and one that does not.
+#[test]
+fn conversations_over_their_turns() {
+    let place = Place::new();
+    place.write(
+        "drift.toml",
+        "name = \"drift\"\n[[rule]]\nname = \"drifting\"\nwhen = \"session.drift >= session.limit\"\naction = \"flag\"\n",
+    );
+    let mut rows = String::new();
+    let (mut sliding, mut calm) = (Vec::new(), Vec::new());
+    for _ in 0..12 {
+        for (said, question, answer) in
+            [(&mut sliding, "blah blah, please", "blah"), (&mut calm, "the weather?", "it is rain today")]
+        {
+            said.push(json!({ "role": "user", "content": question }));
+            let message = json!({ "role": "assistant", "content": answer });
+            let row = json!({
+                "request": { "model": "m", "messages": &said },
+                "response": { "object": "chat.completion", "choices": [{ "index": 0, "message": &message }] },
+            });
+            said.push(message);
+            rows.push_str(&format!("{row}\n"));
+        }
+    }
+    place.write("talks.jsonl", &rows);
+    let run = |format: &str| place.run(&["replay", "talks.jsonl", "--policy", "drift.toml", "--sessions", "--format", format]);
+    let account: Value = serde_json::from_str(&run("json").out).unwrap();
+    let sessions = &account["sessions"];
+    assert_eq!((&sessions["count"], &sessions["drifted"], &sessions["limit"]), (&2.into(), &1.into(), &7.4.into()), "{sessions}");
+    let turns = sessions["conversations"][0]["turns"].as_array().unwrap();
+    assert_eq!(turns.len(), 12);
+    let over = turns.iter().position(|turn| turn["drift"].as_f64().unwrap() >= 7.4).unwrap();
+    assert_eq!(turns.iter().position(|turn| turn["action"] == "flag"), Some(over + 1), "the rule sees it on the turn after");
+    assert_eq!(account["policy"]["rules"]["drifting"]["exchanges"], 12 - over - 1);
+    let table = run("table");
+    assert_eq!(table.status, 0, "{}", table.err);
+    assert!(table.out.contains("2 conversations, 1 over the drift limit of 7.4") && table.out.contains('█'), "{}", table.out);
+    assert_eq!(run("html").out.matches("<svg").count(), 2);
+    let plain = place.run(&["replay", "talks.jsonl", "--policy", "drift.toml", "--format", "json"]);
+    assert!(
+        !plain.out.contains("\"sessions\"") && !plain.out.contains("drifting"),
+        "each exchange is its own unless asked otherwise"
+    );
+}

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::sessions::Sessions;
 use crate::guard::events::Excerpt;
 use crate::guard::{Fate, Replayed};
 use crate::policy::{Fallback, Mode, Policy};
@@ -122,6 +123,9 @@ pub(super) struct Account {
     pub(super) findings: Vec<Finding>,
     /// Findings beyond those that are kept.
     pub(super) findings_left_out: usize,
+    /// Conversations, where they are asked for; those that drifted most come first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sessions: Option<Sessions>,
 }
 
 /// How often one outcome became another.
@@ -209,6 +213,9 @@ impl Account {
     ) {
         let api = replayed.api.map_or("unknown", |api| api.as_str());
         self.exchanges += 1;
+        if let (Some(sessions), Some((name, turn))) = (&mut self.sessions, &replayed.session) {
+            sessions.take(line, name, turn, decision.action);
+        }
         *self.apis.entry(api).or_default().entry(decision.action).or_default() += 1;
         self.policy.take(&decision);
         let mut worth = decision.is_finding();
@@ -259,6 +266,9 @@ impl Account {
 
     /// Puts the most frequent first.
     pub(super) fn finish(&mut self) {
+        if let Some(sessions) = &mut self.sessions {
+            sessions.finish();
+        }
         self.changes
             .sort_by(|a, b| b.exchanges.cmp(&a.exchanges).then_with(|| a.from.cmp(&b.from)).then_with(|| a.to.cmp(&b.to)));
     }
@@ -305,12 +315,13 @@ pub(super) mod tests {
             changes: Vec::new(),
             findings: Vec::new(),
             findings_left_out: 0,
+            sessions: None,
         }
     }
 
     pub(crate) fn replayed(fate: Fate) -> Replayed {
         let excerpt = Excerpt { before: "so <b>".to_owned(), matched: "it & that".to_owned(), ..Excerpt::default() };
-        Replayed { api: Some(Api::OpenAiChat), model: Some("m".into()), fate, excerpt }
+        Replayed { api: Some(Api::OpenAiChat), model: Some("m".into()), fate, excerpt, session: None }
     }
 
     pub(crate) fn judged(action: Action, rule: Option<&str>, unscored: Vec<Unscored>) -> Fate {

@@ -23,10 +23,14 @@ th{font-weight:600;color:var(--faint)}.n{text-align:right;font-variant-numeric:t
 i.allow,i.flag,i.retry,i.block,i.unscored,i.passed{background:currentColor}\
 article{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6rem .9rem;margin:.6rem 0}\
 article p{margin:.3rem 0}blockquote{margin:.4rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate}\
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(20rem,1fr));gap:.6rem}.plots article{margin:0}\
+svg{width:100%;height:auto;display:block}.axis{stroke:var(--line);fill:none}.limit{stroke:var(--block);stroke-dasharray:4 3;fill:none}\
+.drift{stroke:var(--flag);stroke-width:2;fill:none;stroke-linejoin:round}.mean{stroke:var(--faint);fill:none}\
+circle{stroke:none;fill:currentColor}text{fill:var(--faint);font:9px system-ui,sans-serif}\
 mark{background:light-dark(#ffe08a,#6b5300);color:inherit;border-radius:2px}";
 
 /// Text between tags or in a quoted attribute.
-struct Safe<T>(T);
+pub(super) struct Safe<T>(pub(super) T);
 
 impl<T: Display> Display for Safe<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,6 +89,9 @@ pub(super) fn write(account: &Account) -> Result<String, fmt::Error> {
         changes(&mut page, account)?;
     }
     apis(&mut page, account)?;
+    if let Some(sessions) = &account.sessions {
+        sessions.page(&mut page)?;
+    }
     findings(&mut page, account)?;
     page.push_str("</body></html>\n");
     Ok(page)
