@@ -218,7 +218,8 @@ class Stage:
         write("default.toml", POLICY)
         write("shadow.toml", POLICY.replace('"default"', '"shadow"\nmode = "shadow"', 1))
         write("hurried.toml", POLICY.replace('"default"', '"hurried"\ndeadline = "1ms"', 1))
-        write("aria.toml", (ROOT / "policies/personas/aria.toml").read_text())
+        calibrated = int(time.time()) - 5 * 86400
+        write("aria.toml", (ROOT / "policies/personas/aria.toml").read_text() + f"\n[thresholds]\ncalibrated_at = {calibrated}\n")
         log = self.folder / "log"
         with log.open("w") as sink:
             gateway = subprocess.Popen([program(), "serve", "--config", "steadfast.toml"], cwd=self.folder, stdout=sink, stderr=sink)
