@@ -119,6 +119,27 @@ def dev_windows(scorer: Scorer, judge: Judge):
     return [(row.half, not row.positive, text, mark, n) for n, (row, windows) in enumerate(zip(rows, found)) for text, mark in windows]
 
 
+def ship(result: dict) -> None:
+    """Puts the table beside the model and names it in the manifest; `calibrate` writes a manifest without one."""
+    data = (BUILD / "first_stage.bin").read_bytes()
+    (OUTPUT / "first_stage.bin").write_bytes(data)
+    section = [
+        "[first_stage]",
+        'file = "first_stage.bin"',
+        f'sha256 = "{hashlib.sha256(data).hexdigest()}"',
+        f"buckets = {BUCKETS}",
+        f"ngrams = [{SHAPE['shortest']}, {SHAPE['longest']}]",
+        f"block = {SHAPE['block']}",
+        f"scale = {result['scale']:.9g}",
+        f"bias = {result['bias']:.6f}",
+        f"clean_below = {result['clean_below']:.9g}",
+        "",
+    ]
+    path = OUTPUT / "manifest.toml"
+    head, labels = path.read_text(encoding="utf-8").split("[[label]]", 1)
+    path.write_text(head.split("[first_stage]")[0] + "\n".join(section) + "\n[[label]]" + labels, encoding="utf-8")
+
+
 def run() -> None:
     scorer, judge = Scorer(), Judge()
     texts, marks = training_windows(scorer, judge)
@@ -156,4 +177,6 @@ def run() -> None:
     result["at_5_percent_escalated"] = figures(half == 1, five)
     (BUILD / "first_stage.json").write_text(json.dumps(result, indent=1))
     table.tofile(BUILD / "first_stage.bin")
+    if result["ships"]:
+        ship(result)
     print(json.dumps(result, indent=1))
