@@ -57,8 +57,7 @@ def run() -> None:
         scores = probability[chosen & benign & sure]
         thresholds = []
         for rate in RATES:
-            # The lower rate is the one that acts, and several labels act: it is promised with confidence, not on average.
-            at, errors = conformal_threshold(scores, rate, sure=rate == RATES[-1])
+            at, errors = conformal_threshold(scores, rate)
             # Dev holds far more collapse than traffic does, so a very low probability is never a verdict; one above 1 could never fire.
             at = min(max(at, 0.3 if rate == RATES[-1] else 0.05), 0.9999)
             errors = int((scores >= at).sum())

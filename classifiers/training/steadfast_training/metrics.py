@@ -12,16 +12,12 @@ def upper_bound(errors: int, trials: int, confidence: float = 0.95) -> float:
     return 1.0 if trials == 0 or errors >= trials else float(beta.ppf(confidence, errors + 1, trials - errors))
 
 
-def conformal_threshold(benign: np.ndarray, rate: float, sure: bool = False) -> tuple[float, int]:
+def conformal_threshold(benign: np.ndarray, rate: float) -> tuple[float, int]:
     """Conformal risk control: the lowest threshold whose adjusted false-positive rate (errors + 1) / (n + 1) is within `rate`.
 
-    With `sure`, its 95 % Clopper-Pearson bound must be within `rate` too, where there are rows enough for that.
     Returns (threshold, false positives at it); a score counts when it is at or above the threshold.
     """
     allowed = int(np.floor(rate * (len(benign) + 1) - 1))
-    if sure:
-        while allowed > 0 and upper_bound(allowed, len(benign)) > rate:
-            allowed -= 1
     ordered = np.sort(benign)[::-1]
     if allowed < 0:
         # Too few rows to promise this rate: above everything seen, with a margin.

@@ -226,12 +226,6 @@ class Figures(unittest.TestCase):
         self.assertLessEqual(np.mean(rates), 0.0105)
         self.assertGreater(np.mean(rates), 0.005)
 
-    def test_a_sure_threshold_is_bounded_and_never_below_the_other(self):
-        scores = np.random.default_rng(1).random(7000)
-        at, errors = metrics.conformal_threshold(scores, 0.001, sure=True)
-        self.assertLessEqual(metrics.upper_bound(errors, 7000), 0.001)
-        self.assertGreaterEqual(at, metrics.conformal_threshold(scores, 0.001)[0])
-
     def test_calibration_error_of_a_liar(self):
         self.assertAlmostEqual(metrics.calibration_error(np.full(100, 0.9), np.zeros(100)), 0.9, places=6)
 
