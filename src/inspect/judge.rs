@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::queue::Held;
 use super::{Delivery, Inspector, Pending, Step, Window};
-use crate::frame::FrameError;
+use crate::frame::{FrameError, Framing};
 use crate::policy::{Evidence, Fallback, Hit};
 use crate::score::{Scores, Signals};
 use crate::text::Span;
@@ -292,6 +292,11 @@ impl Inspector {
             });
             if let Some((bytes, text)) = taken {
                 self.committed = true;
+                self.unended = match self.framing {
+                    Some(Framing::Sse) if ![&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| bytes.ends_with(end)) => "\n\n",
+                    Some(Framing::Ndjson) if !bytes.ends_with(b"\n") => "\n",
+                    _ => "",
+                };
                 self.steps.push_back(Step::Release { bytes, text });
             }
         }

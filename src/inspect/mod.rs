@@ -135,6 +135,8 @@ pub struct Inspector {
     unscored: Vec<Unscored>,
     windows_cut: u32,
     committed: bool,
+    /// What the last event that left lacks to be whole: a line break, as a rule nothing.
+    unended: &'static str,
     /// Events without text at the beginning may leave.
     prefix_open: bool,
     /// What follows cannot be understood, and the policy lets it through.
@@ -166,6 +168,7 @@ impl Inspector {
             unscored: Vec::new(),
             windows_cut: 0,
             committed: false,
+            unended: "",
             prefix_open: false,
             blind: false,
             finished: false,
@@ -353,7 +356,13 @@ impl Inspector {
     #[must_use]
     pub fn epilogue(&self, rule: Option<&str>, now: u64) -> Bytes {
         let progress = self.progress();
-        self.plan.dialect.epilogue(&Cut { exchange: &self.plan.exchange, facts: &self.facts, progress: &progress, rule, now })
+        let cut = Cut { exchange: &self.plan.exchange, facts: &self.facts, progress: &progress, rule, now };
+        let epilogue = self.plan.dialect.epilogue(&cut);
+        if self.unended.is_empty() || epilogue.is_empty() {
+            return epilogue;
+        }
+        // The last event that left lacks its end (the body stopped there): without one, the epilogue would run into it.
+        [self.unended.as_bytes(), &epilogue].concat().into()
     }
 
     /// Finds the framing from the first bytes; gives back what is to be fed once it is known.

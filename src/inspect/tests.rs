@@ -351,6 +351,26 @@ fn the_end_of_a_cut_stream_knows_what_the_client_has() {
     assert_eq!(inspector.epilogue(None, 0), "data: cut after [\"one two three four \"]\n\n");
 }
 
+#[test]
+fn an_epilogue_does_not_run_into_an_event_that_lacks_its_end() {
+    for (end, added) in [("", "\n\n"), ("\n", "\n\n"), ("\r\n", "\n\n"), ("\n\n", ""), ("\r\n\r\n", "")] {
+        let mut inspector = Inspector::new(plan(policy("stream = \"observe\"")));
+        inspector.push(Bytes::from(format!("data: 0a:one BAD three four {end}")));
+        inspector.finish();
+        let mut cut = false;
+        while let Some(step) = inspector.next_step() {
+            match step {
+                Step::Score(window) => inspector.judge(window.id, score(&window.text)),
+                Step::Cut(_) => cut = true,
+                _ => {}
+            }
+        }
+        assert!(cut && inspector.committed(), "{end:?}");
+        let epilogue = inspector.epilogue(None, 0);
+        assert_eq!(epilogue, format!("{added}data: cut after [\"one BAD three four \"]\n\n"), "{end:?}");
+    }
+}
+
 fn event() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => "[01][ar]:([a-z]{1,9} ){0,6}",

@@ -12,6 +12,7 @@ mod failures;
 mod forwarding;
 mod layer;
 mod metrics;
+mod mutations;
 mod policies;
 mod protocols;
 mod recorded;
