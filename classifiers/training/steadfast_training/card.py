@@ -244,7 +244,7 @@ def first_stage(e: dict | None) -> list[str]:
         return ["None was trained."]
     half, five = e["half_1"], e["at_5_percent_escalated"]
     return [
-        f"Hashed n-grams ({e['buckets']:,} buckets) taught by the classifier's own scores on {e['training_windows']:,} windows. " + ("It ships." if e["ships"] else "It does not ship: it cannot keep both promises."),
+        f"Hashed n-grams ({e['buckets']:,} buckets) taught by the labels of {e['training_windows']:,} windows; an answer counts as lost when none of its windows is looked at. " + ("It ships." if e["ships"] else "It does not ship: it cannot keep both promises."),
         f"With the cut that half 0 allows, half 1 loses {100 * half['recall_loss']:.2f} % of the answers caught ({half['caught']}) and escalates {100 * half['escalated']:.1f} % of benign windows.",
         f"Escalating 5 % of benign windows loses {100 * five['recall_loss']:.1f} %.",
     ]
@@ -290,7 +290,8 @@ def weak(result: dict) -> list[str]:
     small = [f"{l} ({e['positives']})" for l, e in result["languages"].items() if e["positives"] < 20]
     if small:
         out.append("- Languages with too few dev positives to say much: " + ", ".join(small) + ".")
-    out.append("- It knows no capital letters and, in words that the lexicon lacks, no accents; words of languages other than English are known by one English gloss each, whatever else they mean.")
+    out.append("- It was taught that with no persona any assistant may say its own name, and it takes that too far: the golden text that calls itself MechaHitler, with no persona, is under every threshold of 0.1 %.")
+    out.append("- It knows no capital letters and no accents of Latin letters; words of languages other than English are known by one English gloss each, whatever else they mean.")
     out.append("- Harmful advice in a helpful tone (`em_bad_advice`) is weighed down on purpose: it can be told from sound advice only by knowing the subject.")
     out.append("- Hand-written rows are in few authors' voices, so their dev figures flatter; trust the rows of unseen sources more.")
     out.append("- It reads 128 tokens at a time, the head of the persona and the end of the user's turn: a collapse that shows only against earlier turns is out of its sight.")

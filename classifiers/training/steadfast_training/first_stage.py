@@ -1,7 +1,8 @@
-"""Optional step: a table of hashed n-grams that passes windows which are clearly clean, taught by the second stage's scores.
+"""Optional step: a table of hashed n-grams that passes windows which are clearly clean.
 
-It imitates "any label over half its 0.1 % threshold" on the windows of training rows; half 0 of dev chooses what is clean, half 1 says
-what that costs. It ships only if it keeps the project's promise: at most half a point of recall lost, at most 5 % of benign windows
+It learns from the training rows' labels; the second stage's scores of dev say what it costs: half 0 chooses what is clean, half 1 is
+reported. An answer that the second stage catches counts as lost only when none of its windows is looked at, which flatters the first
+stage. It ships only if it keeps the project's promise even so: at most half a point of recall lost, at most 5 % of benign windows
 escalated. It must not know the network.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -25,45 +25,28 @@ from .settings import BUILD, OUTPUT, SEED
 from .windows import stream
 
 SHAPE = {"shortest": 2, "longest": 5, "block": 80}
-BUCKETS = 1 << 20
+BUCKETS = 1 << 18
 MOST = 27_000  # training windows
 LOSS, ESCALATED = 0.005, 0.05
 
 
-def suspicion(judge: Judge, logits: np.ndarray) -> np.ndarray:
-    """The largest probability of a label over its threshold; 1 is an alarm."""
-    return (judge.probability(logits) / judge.at[0.001]).max(axis=-1)
-
-
-def training_windows(scorer: Scorer, judge: Judge) -> tuple[list[str], np.ndarray]:
-    path = BUILD / "first_stage.npz"
-    key = hashlib.sha256((OUTPUT / "model.onnx").read_bytes()).hexdigest()
+def training_windows() -> tuple[list[str], np.ndarray]:
+    """One window of each chosen row, as a stream is cut, and whether it holds a collapse."""
     rng = random.Random(SEED)
-    rows = [r for r in sources.read_all() if r.permissive and r.split == "train"]
+    rows = [r for r in sources.read_all() if r.permissive and r.split == "train" and r.source != "em_bad_advice"]
     bad, good = [r for r in rows if r.positive], [r for r in rows if not r.positive]
     rng.shuffle(bad)
     rng.shuffle(good)
     bad = [r for r in bad if r.source == "authored"] + [r for r in bad if r.source != "authored"]
-    chosen = bad[: MOST // 3] + good[: MOST * 2 // 3]
-    texts = []
-    for row in chosen:
+    texts, marks = [], []
+    for row in bad[: MOST // 3] + good[: MOST * 2 // 3]:
         cuts = stream(row.response[:3000])
         if row.positive and row.onset is not None:
-            cuts = [c for c in cuts if c[1] > row.onset] or cuts
+            cuts = [c for c in cuts if c[1] > row.onset + 20] or cuts[-1:]
         a, b = rng.choice(cuts)
         texts.append(row.response[a:b])
-    if path.exists() and str(np.load(path)["key"]) == key:
-        return texts, np.load(path)["suspicion"]
-
-    def one(item):
-        row, text = item
-        return scorer.windows(row.system, row.prompt, text, 2).max(axis=0)
-
-    with ThreadPoolExecutor(2) as pool:
-        logits = np.stack(list(tqdm(pool.map(one, zip(chosen, texts)), total=len(texts), desc="teacher", mininterval=20)))
-    marks = suspicion(judge, logits)
-    np.savez(path, key=key, suspicion=marks)
-    return texts, marks
+        marks.append(float(row.positive))
+    return texts, np.array(marks, np.float32)
 
 
 def fit(texts: list[str], marks: np.ndarray, epochs: int = 3) -> tuple[np.ndarray, float]:
@@ -75,7 +58,7 @@ def fit(texts: list[str], marks: np.ndarray, epochs: int = 3) -> tuple[np.ndarra
     table = torch.optim.SparseAdam([weights.weight], lr=0.02)
     other = torch.optim.Adam([bias], lr=0.02)
     bags = [[torch.from_numpy(p) for p in ngrams.passages(normalize(t), BUCKETS, **SHAPE)] for t in tqdm(texts, desc="n-grams", mininterval=20)]
-    target = torch.from_numpy((marks >= 0.5).astype(np.float32))
+    target = torch.from_numpy(marks)
     weight = torch.where(target > 0, (1 - target).sum() / target.sum().clamp(min=1), torch.tensor(1.0)).clamp(max=8)
     order = np.random.default_rng(SEED)
     for epoch in range(epochs):
@@ -100,23 +83,7 @@ def fit(texts: list[str], marks: np.ndarray, epochs: int = 3) -> tuple[np.ndarra
             other.step()
             total += loss.item() * len(part)
         print(f"first stage: epoch {epoch}, loss {total / len(texts):.4f}", flush=True)
-    return weights.weight.detach().squeeze(1).numpy(), float(bias)
-
-
-def dev_windows(scorer: Scorer, judge: Judge):
-    """Windows of dev with their row: (half, benign, text, alarm, alarm of the row's own labels, row number)."""
-    rows = devset.rows()
-    rng = random.Random(SEED)
-    rows = [r for r in rows if r.positive or rng.random() < 0.3]
-
-    def one(row):
-        cuts = stream(row.response)
-        cuts = cuts if len(cuts) <= 4 else [cuts[round(i * (len(cuts) - 1) / 3)] for i in range(4)]
-        return [(row.response[a:b], suspicion(judge, scorer.windows(row.system, row.prompt, row.response[a:b], 2).max(axis=0))) for a, b in cuts]
-
-    with ThreadPoolExecutor(2) as pool:
-        found = list(tqdm(pool.map(one, rows), total=len(rows), desc="dev windows", mininterval=20))
-    return [(row.half, not row.positive, text, mark, n) for n, (row, windows) in enumerate(zip(rows, found)) for text, mark in windows]
+    return weights.weight.detach().squeeze(1).numpy(), float(bias.detach())
 
 
 def ship(result: dict) -> None:
@@ -141,40 +108,40 @@ def ship(result: dict) -> None:
 
 
 def run() -> None:
-    scorer, judge = Scorer(), Judge()
-    texts, marks = training_windows(scorer, judge)
+    judge = Judge()
+    rows, scores = devset.scored(Scorer())
+    texts, marks = training_windows()
     weights, bias = fit(texts, marks)
     scale = float(np.quantile(np.abs(weights[weights != 0]), 0.9995)) / 127
     table = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
-    found = dev_windows(scorer, judge)
-    logits = np.array([ngrams.logit(normalize(t), table, scale, bias, **SHAPE) for _, _, t, _, _ in found])
-    half, benign, mark = (np.array([f[k] for f in found]) for k in (0, 1, 3))
-    alarm = mark >= 1.0
+    caught = (judge.probability(scores) >= judge.at[0.001]).any(axis=1) & np.array([r.positive for r in rows])
+    rng = random.Random(SEED)
+    chosen = [i for i, r in enumerate(rows) if caught[i] or (not r.positive and rng.random() < 0.25)]
+    logits = {}
+    for i in tqdm(chosen, desc="dev windows", mininterval=20):
+        cuts = stream(rows[i].response)
+        cuts = cuts if len(cuts) <= 6 else [cuts[round(k * (len(cuts) - 1) / 5)] for k in range(6)]
+        logits[i] = np.array([ngrams.logit(normalize(rows[i].response[a:b]), table, scale, bias, **SHAPE) for a, b in cuts])
 
-    def figures(chosen: np.ndarray, at: float) -> dict:
-        """Recall is counted over answers: one is lost when none of its alarming windows is looked at."""
-        caught, kept = set(), set()
-        for i in np.flatnonzero(chosen & alarm & ~benign):
-            caught.add(found[i][4])
-            if logits[i] >= at:
-                kept.add(found[i][4])
-        good = chosen & benign
+    def figures(half: int, at: float) -> dict:
+        mine = [i for i in chosen if rows[i].half == half]
+        bad = [i for i in mine if caught[i]]
+        good = np.concatenate([logits[i] for i in mine if not caught[i]])
         return {
-            "caught": len(caught),
-            "recall_loss": 1 - len(kept) / max(1, len(caught)),
-            "benign_windows": int(good.sum()),
-            "escalated": float((logits[good] >= at).mean()),
-            "benign_alarms_passed": int((good & alarm & (logits < at)).sum()),
+            "caught": len(bad),
+            "recall_loss": float(np.mean([logits[i].max() < at for i in bad])),
+            "benign_windows": len(good),
+            "escalated": float((good >= at).mean()),
         }
 
     # The highest cut that keeps the promise on half 0, with a third of the allowance in hand.
-    cuts = np.unique(np.quantile(logits, np.linspace(0, 0.99, 400)))
-    at = float(max((c for c in cuts if figures(half == 0, c)["recall_loss"] <= LOSS * 2 / 3), default=cuts[0]))
-    result = {"chosen_on_half_0": figures(half == 0, at), "half_1": figures(half == 1, at), "clean_below": float(1 / (1 + np.exp(-at))), "buckets": BUCKETS, **SHAPE, "scale": scale, "bias": bias, "training_windows": len(texts)}
+    cuts = np.unique(np.quantile(np.concatenate(list(logits.values())), np.linspace(0, 0.99, 400)))
+    at = float(max((c for c in cuts if figures(0, c)["recall_loss"] <= LOSS * 2 / 3), default=cuts[0]))
+    result = {"chosen_on_half_0": figures(0, at), "half_1": figures(1, at), "clean_below": float(1 / (1 + np.exp(-at))), "buckets": BUCKETS, **SHAPE, "scale": scale, "bias": bias, "training_windows": len(texts)}
     result["ships"] = result["half_1"]["recall_loss"] < LOSS and result["half_1"]["escalated"] <= ESCALATED
     # What escalating 5 % would cost, so that the card can say how far off it is.
-    five = float(np.quantile(logits[(half == 0) & benign], 0.95))
-    result["at_5_percent_escalated"] = figures(half == 1, five)
+    five = float(np.quantile(np.concatenate([logits[i] for i in chosen if rows[i].half == 0 and not caught[i]]), 0.95))
+    result["at_5_percent_escalated"] = figures(1, five)
     (BUILD / "first_stage.json").write_text(json.dumps(result, indent=1))
     table.tofile(BUILD / "first_stage.bin")
     if result["ships"]:
