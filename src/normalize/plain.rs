@@ -41,12 +41,14 @@ const KINDS: [Kind; 256] = {
 pub(super) fn plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let kind = |at: usize| bytes.get(at).map_or(Kind::Other, |&b| KINDS[b as usize]);
-    let mut high = false;
-    for at in 0..bytes.len() {
-        match kind(at) {
+    // The byte before, and how often it has been repeated.
+    let (mut before, mut repeated, mut high) = (0, 0, false);
+    for (at, &b) in bytes.iter().enumerate() {
+        match KINDS[b as usize] {
             Kind::Letter => {
-                let same = |back: usize| bytes[at - back].eq_ignore_ascii_case(&bytes[at]);
-                if at >= 3 && same(1) && same(2) && same(3) {
+                // The cases of a letter differ in one bit.
+                repeated = if (b ^ before) & !0x20 == 0 { repeated + 1 } else { 0 };
+                if repeated == 3 {
                     return false;
                 }
             }
@@ -61,6 +63,7 @@ pub(super) fn plain(text: &str) -> bool {
             Kind::High => high = true,
             _ => {}
         }
+        before = b;
     }
     !high || text.chars().all(|c| c.is_ascii() || ordinary(c))
 }
