@@ -46,7 +46,12 @@ pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &'static str) -> Resu
     if bytes.first() != Some(&b'{') {
         return Err(DialectError::Malformed(what));
     }
-    serde_json::from_slice(bytes).map_err(|_| DialectError::Malformed(what))
+    // From a `str` no value is checked again. What is no UTF-8 may lie in a field that nobody reads: then each value is checked.
+    let read = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(bytes),
+    };
+    read.map_err(|_| DialectError::Malformed(what))
 }
 
 /// The JSON string of a text, quotes included.
