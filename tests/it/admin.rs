@@ -267,7 +267,7 @@ async fn every_documented_page_is_there() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next()?.split_once(' '))
         .filter(|(method, _)| matches!(*method, "GET" | "POST"))
         .collect();
-    assert_eq!(pages.len(), 13, "{pages:?}");
+    assert_eq!(pages.len(), 17, "{pages:?}");
     let guarded = guarded();
     for (method, page) in pages {
         let request = Request::builder().method(method).uri(page.replace("{id}", "x")).header("host", "localhost");
