@@ -4,7 +4,7 @@ pub mod prose;
 
 use std::ops::Range;
 
-use crate::score::{Label, Score, Source};
+use crate::score::{Label, Score, Signals, Source};
 use crate::text::Channel;
 
 /// What a detector found.
@@ -28,4 +28,11 @@ pub trait Detector: Send + Sync + 'static {
     /// Looks at `text`, of which `text[..seen]` has been looked at by earlier calls (a finding counts if it reaches past `seen`;
     /// look back as far as a finding may be long, not over the whole text). `last`: nothing follows.
     fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding>;
+
+    /// Measures `text`, the lane's whole text so far, by signals that are no labels; look at a bounded part of it. `asked`: the user's
+    /// last turn.
+    fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {
+        let _ = (channel, text, asked);
+        Signals::default()
+    }
 }

@@ -9,6 +9,8 @@ use crate::detect::Detector;
 use crate::document::Problem;
 use crate::persona::Persona;
 use crate::persona::identity::IdentityDetector;
+use crate::persona::register::Register;
+use crate::persona::voice::Voice as VoiceDetector;
 use crate::policy::{Calibration, Policy};
 
 /// The policy of a program that comes without files.
@@ -125,8 +127,11 @@ impl<'c> Parts<'c> {
     }
 }
 
-/// The rule-based detectors for a persona.
+/// The rule-based detectors for a persona, and what measures its signals.
 fn detectors(persona: &Persona) -> Arc<[Box<dyn Detector>]> {
-    let identity: Box<dyn Detector> = Box::new(IdentityDetector::new(persona));
-    Arc::new([identity, Box::new(DegenerationDetector::default())])
+    let mut all: Vec<Box<dyn Detector>> =
+        vec![Box::new(IdentityDetector::new(persona)), Box::new(DegenerationDetector::default())];
+    all.extend(Register::of(persona).map(|register| Box::new(register) as Box<dyn Detector>));
+    all.extend(VoiceDetector::of(persona).map(|voice| Box::new(voice) as Box<dyn Detector>));
+    all.into()
 }

@@ -107,7 +107,7 @@ impl Inspector {
         for (finding, source) in &window.findings {
             scores.raise(finding.label, finding.score, *source);
         }
-        let signals = Signals::default();
+        let signals = self.measured(window);
         self.worst.scores.merge(&scores);
         self.worst.signals.merge(&signals);
         let lane = &self.lanes[window.lane];
@@ -138,6 +138,17 @@ impl Inspector {
         let span = Span { lane: lane.lane, bytes };
         let evidence = finding.map(|finding| finding.evidence.clone());
         self.take(hit, span, evidence);
+    }
+
+    /// The signals of the text up to a window's end.
+    fn measured(&self, window: &Pending) -> Signals {
+        let lane = &self.lanes[window.lane];
+        let asked = self.plan.exchange.user.as_deref();
+        let mut signals = Signals::default();
+        for detector in self.plan.detectors.iter() {
+            signals.merge(&detector.measure(lane.lane.channel, &lane.text[..window.span.end], asked));
+        }
+        signals
     }
 
     /// A rule fired.

@@ -5,6 +5,8 @@ pub mod calibrate;
 mod derive;
 pub mod identity;
 mod parse;
+pub mod register;
+pub mod voice;
 
 use crate::drift::{self, Baseline, Prompt, Ranks};
 use crate::score::{Label, Score};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+#[cfg(feature = "redis")]
+use secrecy::ExposeSecret;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -22,6 +24,8 @@ use crate::document::Problem;
 use crate::guard::events::{Observe, Observers};
 use crate::incidents::{self, Incidents};
 use crate::policy::Calibration;
+#[cfg(feature = "redis")]
+use crate::session::RedisSessions;
 use crate::session::{MemorySessions, Sessions};
 use crate::telemetry::{ExchangeLog, Metrics};
 
@@ -264,6 +268,16 @@ fn open_sessions(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Sessions>
             metrics.set_session_probe(sessions.store(), move || counted.count());
             Ok(Arc::new(sessions))
         }
+        #[cfg(feature = "redis")]
+        SessionStore::Redis(url) => {
+            let sessions = RedisSessions::new(url.expose_secret(), config.session.ttl).map_err(|error| {
+                vec![Problem::of_file("session.store", error.0, Some("write it like \"redis://host:6379/0\""))]
+            })?;
+            let counted = sessions.clone();
+            metrics.set_session_probe(sessions.store(), move || counted.count());
+            Ok(Arc::new(sessions))
+        }
+        #[cfg(not(feature = "redis"))]
         SessionStore::Redis(_) => Err(vec![Problem::of_file(
             "session.store",
             "this build cannot keep conversations in Redis",

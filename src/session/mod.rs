@@ -6,11 +6,15 @@
 
 mod key;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 
 use std::sync::Arc;
 
 pub use key::{Caller, KeyPart, Request, SessionKey, Trail};
 pub use memory::MemorySessions;
+#[cfg(feature = "redis")]
+pub use redis::RedisSessions;
 
 use crate::drift::{Baseline, Cusum, Ewma};
 use crate::infer::BoxFuture;

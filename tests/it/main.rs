@@ -16,6 +16,8 @@ mod mutations;
 mod policies;
 mod protocols;
 mod recorded;
+#[cfg(feature = "redis")]
+mod redis;
 mod reloading;
 mod replay;
 mod sessions;

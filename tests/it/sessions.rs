@@ -7,14 +7,14 @@ use crate::support::client::Answer;
 use crate::support::gateway::Folder;
 use crate::support::{Client, Gateway, Script, Upstream};
 
-const PATH: &str = "/v1/chat/completions";
+pub const PATH: &str = "/v1/chat/completions";
 
 /// What the fixture's classifier finds a little odd in an answer and a question, and no rule fires for.
 const ODD: &str = "blah";
-const LEADING: &str = "blah blah, please";
+pub const LEADING: &str = "blah blah, please";
 
 /// An upstream that answers a question about the weather well and everything else oddly, as a stream where one is asked for.
-async fn upstream() -> Upstream {
+pub async fn upstream() -> Upstream {
     Upstream::answering(|seen, _| {
         let request: Value = serde_json::from_slice(&seen.body).unwrap();
         let question = request["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap();
@@ -40,7 +40,7 @@ async fn upstream() -> Upstream {
 }
 
 /// A gateway with the default policy and the fixture's classifier.
-async fn gateway(upstream: &Upstream, more: &str) -> Gateway {
+pub async fn gateway(upstream: &Upstream, more: &str) -> Gateway {
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/classifier");
     let more = format!("[classifier]\npath = \"{fixture}\"\nworkers = 1\n{more}");
     let folder = Folder::before(&upstream.url(), &more);
@@ -50,14 +50,14 @@ async fn gateway(upstream: &Upstream, more: &str) -> Gateway {
 
 /// What ties a conversation's requests together.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Tie {
+pub enum Tie {
     Header,
     Body,
     History,
 }
 
 /// A user in a conversation, on a client that remembers what was said.
-struct Talk {
+pub struct Talk {
     tie: Tie,
     user: &'static str,
     stream: bool,
@@ -65,12 +65,12 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(tie: Tie, user: &'static str) -> Self {
+    pub fn new(tie: Tie, user: &'static str) -> Self {
         Talk { tie, user, stream: false, said: Vec::new() }
     }
 
     /// Asks, and says what the gateway made of the answer: its verdict and rule.
-    async fn ask(&mut self, gateway: &Gateway, question: &str) -> (String, Option<String>) {
+    pub async fn ask(&mut self, gateway: &Gateway, question: &str) -> (String, Option<String>) {
         let answer = self.send(gateway, question).await;
         assert_eq!(answer.status(), 200, "{}", answer.text());
         assert!(answer.complete);
@@ -100,7 +100,7 @@ impl Talk {
     }
 }
 
-fn flagged() -> (String, Option<String>) {
+pub fn flagged() -> (String, Option<String>) {
     ("flag".to_owned(), Some("drifting conversation".to_owned()))
 }
 

@@ -1,0 +1,230 @@
+//! The signal `voice`: whether an answer sounds more like the persona's examples or more like its counterexamples and a bare assistant.
+//!
+//! Texts are compared by their short character sequences, hashed into a vector: a bag of habits (endings, particles, pet words,
+//! punctuation) in any language, with no model. It is a weak witness, see `docs/drift.md` for how weak: it tells two fictional characters
+//! apart in five answers of six, two polite assistants hardly. It is meant to be added up over a conversation, not to decide alone.
+
+use crate::detect::{Detector, Finding};
+use crate::persona::Persona;
+use crate::score::{Score, Signals, Source};
+use crate::text::{Channel, floor_char_boundary};
+
+/// Buckets of a vector.
+const BUCKETS: usize = 2048;
+/// Bytes of a text that are looked at: its beginning. More of an answer says little more of how it is said.
+const LOOKED_AT: usize = 1500;
+/// Characters below which nothing is said.
+const FEWEST: usize = 30;
+/// Examples and counterexamples needed: below it the measure is of their topics.
+const EXAMPLES: usize = 8;
+const COUNTEREXAMPLES: usize = 4;
+/// Where a voice is as likely the persona's as not: this many standard deviations of its examples away from their mean.
+const MIDDLE: f64 = 1.5;
+
+/// How an assistant sounds that is nobody: what a persona falls back to.
+const NOBODY: [&str; 6] = [
+    "As an AI language model, I don't have personal opinions or feelings, but I can provide some information on this topic.",
+    "Certainly! Here are some key points to consider: 1. Identify your goals. 2. Make a plan. 3. Review your progress regularly.",
+    "I'm sorry, but I can't assist with that request. If you have any other questions, feel free to ask.",
+    "Great question! There are several factors that can contribute to this. Let me break it down for you step by step.",
+    "It is important to note that individual results may vary. I would recommend consulting a qualified professional.",
+    "I hope this helps! Let me know if you have any other questions or if there is anything else I can assist you with.",
+];
+
+/// A text as a vector of length 1.
+type Vector = Box<[f32; BUCKETS]>;
+
+/// Measures answers against a persona's voice.
+#[derive(Clone)]
+pub struct Voice {
+    examples: Vector,
+    counterexamples: Vector,
+    mean: f64,
+    deviation: f64,
+}
+
+impl Voice {
+    /// A persona's voice; `None` with fewer than 8 examples or 4 counterexamples.
+    #[must_use]
+    pub fn of(persona: &Persona) -> Option<Self> {
+        let voice = &persona.voice;
+        if voice.examples.len() < EXAMPLES || voice.counterexamples.len() < COUNTEREXAMPLES {
+            return None;
+        }
+        let examples: Vec<Vector> = voice.examples.iter().map(|text| vector(text)).collect();
+        let nobody = NOBODY.iter().copied();
+        let others: Vec<Vector> = voice.counterexamples.iter().map(|text| &**text).chain(nobody).map(vector).collect();
+        let counterexamples = sum(&others);
+        // What each example would have scored had it not been one.
+        let scores: Vec<f64> = (0..examples.len())
+            .map(|left_out| {
+                let rest: Vec<Vector> = examples
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| *index != left_out)
+                    .map(|(_, vector)| vector.clone())
+                    .collect();
+                dot(&counterexamples, &examples[left_out]) - dot(&sum(&rest), &examples[left_out])
+            })
+            .collect();
+        #[expect(clippy::cast_precision_loss, reason = "a few examples")]
+        let count = scores.len() as f64;
+        let mean = scores.iter().sum::<f64>() / count;
+        let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        Some(Voice { examples: sum(&examples), counterexamples, mean, deviation: variance.sqrt().max(0.01) })
+    }
+
+    /// How unlike the persona an answer sounds; `None` where it is too short to tell. `asked`: what it answers, whose words it may well
+    /// repeat: they are taken out of the comparison.
+    #[must_use]
+    pub fn measure(&self, answer: &str, asked: Option<&str>) -> Option<Score> {
+        if answer.chars().filter(|c| c.is_alphanumeric()).take(FEWEST).count() < FEWEST {
+            return None;
+        }
+        let mut vector = vector(answer);
+        if let Some(asked) = asked {
+            let question = self::vector(asked);
+            let shared = dot(&question, &vector);
+            #[expect(clippy::cast_possible_truncation, reason = "of vectors of length 1")]
+            vector.iter_mut().zip(question.iter()).for_each(|(value, other)| *value -= shared as f32 * other);
+            normalise(&mut vector);
+        }
+        let away = dot(&self.counterexamples, &vector) - dot(&self.examples, &vector);
+        let deviations = (away - self.mean) / self.deviation;
+        #[expect(clippy::cast_possible_truncation, reason = "a score is an f32")]
+        Score::clamped((1.0 / (1.0 + (1.2 * (MIDDLE - deviations)).exp())) as f32)
+    }
+}
+
+impl std::fmt::Debug for Voice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Voice").field("mean", &self.mean).field("deviation", &self.deviation).finish_non_exhaustive()
+    }
+}
+
+/// Counts of two, three and four characters in a row, damped, each in a bucket and with a sign of its own so that collisions cancel.
+fn vector(text: &str) -> Vector {
+    let text = text[..floor_char_boundary(text, LOOKED_AT)].to_lowercase();
+    let mut characters = vec![' '];
+    for c in text.chars() {
+        if !c.is_whitespace() || characters.last() != Some(&' ') {
+            characters.push(if c.is_whitespace() { ' ' } else { c });
+        }
+    }
+    characters.push(' ');
+    let mut vector: Vector = Box::new([0.0; BUCKETS]);
+    let mut buffer = String::new();
+    for length in 2..=4 {
+        for run in characters.windows(length) {
+            buffer.clear();
+            buffer.extend(run);
+            let hash = xxhash_rust::xxh3::xxh3_64(buffer.as_bytes());
+            let bucket = usize::try_from(hash % BUCKETS as u64).unwrap_or(0);
+            vector[bucket] += if hash >> 63 == 0 { 1.0 } else { -1.0 };
+        }
+    }
+    vector.iter_mut().for_each(|value| *value = value.signum() * value.abs().ln_1p());
+    normalise(&mut vector);
+    vector
+}
+
+fn normalise(vector: &mut Vector) {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|value| *value /= length);
+    }
+}
+
+fn sum(vectors: &[Vector]) -> Vector {
+    let mut total: Vector = Box::new([0.0; BUCKETS]);
+    for vector in vectors {
+        total.iter_mut().zip(vector.iter()).for_each(|(total, value)| *total += value);
+    }
+    normalise(&mut total);
+    total
+}
+
+fn dot(one: &Vector, other: &Vector) -> f64 {
+    f64::from(one.iter().zip(other.iter()).map(|(one, other)| one * other).sum::<f32>())
+}
+
+impl Detector for Voice {
+    /// It finds no label, so this is never asked.
+    fn source(&self) -> Source {
+        Source::Identity
+    }
+
+    fn examine(&self, _: Channel, _: &str, _: usize, _: bool) -> Option<Finding> {
+        None
+    }
+
+    fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {
+        match channel {
+            Channel::Answer => Signals { voice: Voice::measure(self, text, asked), register: None },
+            Channel::Refusal | Channel::Reasoning | Channel::ToolCall => Signals::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pirate() -> Voice {
+        let persona = r#"
+            name = "Salt"
+            [voice]
+            examples = [
+              "Arr, ye be lookin' for the eastern reef, and I'll be tellin' ye where it lies.",
+              "Aye, matey, the tide be turnin' and we'd best be haulin' the anchor.",
+              "Shiver me timbers, that be a fine question for an old sea dog like meself.",
+              "Ye'll be wantin' to stow that rum below, lad, afore the storm be upon us.",
+              "Arr, me hearty, I never seen such a thing in all me years at sea.",
+              "The cap'n be sleepin', so speak softly or ye'll be walkin' the plank.",
+              "Aye aye, we be sailin' at dawn, with the wind behind us and the devil too.",
+              "Blimey, ye be askin' the wrong salt, for I cannot be readin' them charts.",
+            ]
+            counterexamples = [
+              "Hello, how may I help you today? Please tell me your order number.",
+              "I would be happy to explain that in more detail if you like.",
+              "The office is open from nine to five on weekdays.",
+              "Please note that this information may be out of date.",
+            ]
+        "#;
+        Voice::of(&Persona::parse(persona, None).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_personas_own_voice_is_near_and_a_bare_assistants_far() {
+        let voice = pirate();
+        let own = [
+            "Arr, ye be needin' three barrels o' water, matey, and a strong back for haulin' them.",
+            "Aye, lad, the moon be pullin' the tides, as any old sea dog be tellin' ye.",
+        ];
+        let others = [
+            "Certainly! Here are three tips for planning your trip: 1. Set a budget. 2. Book early. 3. Pack light.",
+            "The moon causes tides through its gravitational pull on the water of the oceans.",
+        ];
+        let measured = |text: &str| voice.measure(text, Some("What causes tides?")).unwrap().get();
+        let [own, others] = [own, others].map(|texts| texts.map(measured));
+        assert!(others.iter().all(|other| own.iter().all(|one| *other > one + 0.1)), "{own:?} {others:?}");
+        assert!(others.iter().all(|other| *other > 0.6), "{others:?}");
+        assert_eq!(voice.measure("Aye.", None), None);
+    }
+
+    #[test]
+    fn a_few_examples_are_no_voice() {
+        assert!(Voice::of(&Persona::default()).is_none());
+        let aria = Persona::parse(include_str!("../../policies/personas/aria.toml"), None).unwrap();
+        assert!(Voice::of(&aria).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_score_or_none(text in ".{0,200}", asked in ".{0,40}") {
+            let score = pirate().measure(&text, Some(&asked)).map_or(0.0, Score::get);
+            prop_assert!((0.0..=1.0).contains(&score));
+        }
+    }
+}

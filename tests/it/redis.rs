@@ -1,0 +1,169 @@
+//! Conversations in a real Redis: shared by gateways, there after a restart, and what happens while Redis is down. Needs `redis-server`
+//! (Debian: `apt-get install redis-server`).
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::sessions::{LEADING, PATH, Talk, Tie, flagged, gateway, upstream};
+use crate::support::{Client, PATIENCE, Upstream};
+
+/// A Redis of this test's own, on loopback. Dropped, it is killed.
+struct Redis {
+    child: Option<Child>,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Redis {
+    async fn start() -> Self {
+        let mut redis = Redis { child: None, port: free_port().await, folder: tempfile::tempdir().unwrap() };
+        redis.run().await;
+        redis
+    }
+
+    /// Starts the server and waits until it answers.
+    async fn run(&mut self) {
+        let (port, folder): (String, &Path) = (self.port.to_string(), self.folder.path());
+        let child = Command::new("redis-server")
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--port",
+                &port,
+                "--save",
+                "",
+                "--appendonly",
+                "yes",
+                "--appendfsync",
+                "always",
+                "--dir",
+            ])
+            .arg(folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server runs; apt-get install redis-server");
+        self.child = Some(child);
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "redis-server does not listen");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn config(&self) -> String {
+        format!("[session]\nstore = \"redis://127.0.0.1:{}/0\"\n", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn free_port() -> u16 {
+    tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn conversations_hop_between_gateways_and_outlive_them() {
+    let redis = Redis::start().await;
+    let upstream = upstream().await;
+    for tie in [Tie::Header, Tie::History] {
+        let mut gateways = [gateway(&upstream, &redis.config()).await, gateway(&upstream, &redis.config()).await];
+        let mut talk = Talk::new(tie, "ann");
+        for turn in 0..4 {
+            talk.ask(&gateways[turn % 2], LEADING).await;
+        }
+        // One is killed while it answers: the turn it was at may be lost, what was before is not.
+        let mut client = Client::connect(gateways[1].addr).await;
+        let body = json!({ "model": "m", "stream": true, "messages": [{ "role": "user", "content": "hello" }] }).to_string();
+        client.send("POST", PATH, &["content-type: application/json"], body.as_bytes()).await;
+        gateways[1] = gateway(&upstream, &redis.config()).await;
+        drop(client);
+        let mut turns = 4;
+        while talk.ask(&gateways[turns % 2], LEADING).await != flagged() {
+            turns += 1;
+            assert!(turns < 14, "{tie:?}: no drift was found");
+        }
+        assert!(turns >= 5, "{tie:?}: {turns}");
+        for gateway in gateways {
+            gateway.stop().await;
+        }
+        let fresh = gateway(&upstream, &redis.config()).await;
+        assert_eq!(talk.ask(&fresh, LEADING).await, flagged(), "{tie:?}: a fresh gateway knows it");
+        let page = Client::get(fresh.admin, "/api/sessions").await.json();
+        assert_eq!((&page["store"], &page["reachable"]), (&"redis".into(), &true.into()), "{page}");
+        assert_eq!(page["sessions"][0]["turns"], turns + 2, "{page}");
+        assert!(fresh.metric("steadfast_sessions", &["store=\"redis\""]) >= 1.0);
+    }
+}
+
+#[tokio::test]
+async fn turns_that_end_at_once_add_up() {
+    let redis = Redis::start().await;
+    let upstream = upstream().await;
+    let gateways = [gateway(&upstream, &redis.config()).await, gateway(&upstream, &redis.config()).await];
+    let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "hello" }] }).to_string();
+    let headers = ["content-type: application/json", "x-steadfast-session: busy"];
+    let all = (0..40).map(|index| Client::request(gateways[index % 2].addr, "POST", PATH, &headers, body.clone()));
+    for answer in futures_util::future::join_all(all).await {
+        assert_eq!(answer.status(), 200);
+    }
+    let page = Client::get(gateways[0].admin, "/api/sessions").await.json();
+    assert_eq!((&page["count"], &page["sessions"][0]["turns"]), (&1.into(), &40.into()), "{page}");
+}
+
+#[tokio::test]
+async fn while_redis_is_down_the_policy_decides_and_the_gateway_serves() {
+    let mut redis = Redis::start().await;
+    let upstream: Upstream = upstream().await;
+    let closed = gateway(&upstream, &redis.config()).await;
+    let open = gateway(&upstream, &redis.config()).await;
+    let policy = std::fs::read_to_string(open.folder.path("policy.toml")).unwrap();
+    open.folder.write("policy.toml", &policy.replacen("on_error    = \"block\"", "on_error = \"allow\"", 1));
+    assert_eq!(Client::request(open.admin, "POST", "/api/reload", &["content-type: application/json"], "{}").await.status(), 200);
+
+    let mut talk = Talk::new(Tie::Header, "ann");
+    for _ in 0..3 {
+        assert_eq!(talk.ask(&closed, LEADING).await.0, "allow");
+    }
+    redis.stop();
+    for _ in 0..3 {
+        // The drift rule might have fired, so with `block` it does: its action is to flag.
+        assert_eq!(talk.ask(&closed, LEADING).await, flagged());
+        assert_eq!(talk.ask(&open, LEADING).await.0, "unscored", "what could not be asked is counted and let through");
+    }
+    assert!(open.metric("steadfast_unscored_total", &["reason=\"error\""]) >= 3.0);
+    let page = Client::get(closed.admin, "/api/sessions").await.json();
+    assert_eq!(page["reachable"], false, "{page}");
+
+    redis.run().await;
+    let begun = Instant::now();
+    while talk.ask(&closed, LEADING).await.0 != "allow" {
+        assert!(begun.elapsed() < PATIENCE, "it does not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let page = Client::get(closed.admin, "/api/sessions").await.json();
+    let turns = page["sessions"][0]["turns"].as_u64().unwrap();
+    assert!((4..8).contains(&turns), "what was remembered before the outage is still there, and its turns go on: {page}");
+}
+
+#[tokio::test]
+async fn a_gateway_starts_without_redis() {
+    let config = format!("[session]\nstore = \"redis://127.0.0.1:{}/0\"\n", free_port().await);
+    let upstream = upstream().await;
+    let gateway = gateway(&upstream, &config).await;
+    assert_eq!(Talk::new(Tie::Header, "ann").ask(&gateway, "the weather?").await, flagged());
+}
