@@ -242,7 +242,7 @@ impl Row {
     ///
     /// # Errors
     /// As [`Row::judge`].
-    pub(crate) async fn measure(&self, snapshot: &Snapshot) -> Result<Vec<Answered>, RowError> {
+    pub async fn measure(&self, snapshot: &Snapshot) -> Result<Vec<Answered>, RowError> {
         if self.response.is_some() && self.conversation.is_some() {
             return Err(RowError::Both);
         }
@@ -311,15 +311,15 @@ impl Row {
 }
 
 /// An answer of a row.
-pub(crate) struct Answered {
+pub struct Answered {
     /// Its place in the conversation.
     message: usize,
     /// The conversation before it.
     session: SessionFacts,
     /// What it answers.
-    pub(crate) asked: Asked,
+    pub asked: Asked,
     /// What came of it.
-    pub(crate) judged: Assessment,
+    pub judged: Assessment,
 }
 
 impl TurnVerdict {

@@ -9,7 +9,9 @@ use ulid::Ulid;
 
 use super::time::{rfc3339, unix_ms};
 use crate::guard::events::{Attempt, Excerpt, Outcome};
+use crate::policy::Mode;
 use crate::score::Scores;
+use crate::telemetry::fleet::Alarm;
 use crate::text::{Span, floor_char_boundary};
 use crate::verdict::{Action, Cause, Verdict};
 
@@ -41,6 +43,9 @@ pub struct Incident {
     pub id: String,
     /// When the exchange ended, RFC 3339.
     pub time: String,
+    /// `fleet` where it is a route that moved as a whole, and not one answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The gateway's id of the request, as in headers and logs.
     pub request_id: String,
     /// The route.
@@ -202,16 +207,13 @@ impl Incident {
         Some(Incident {
             id: Ulid::from_datetime(now).to_string(),
             time: rfc3339(unix_ms(now)),
+            kind: None,
             request_id: subject.request_id.to_string(),
             route: subject.route.to_string(),
             policy: subject.policy.to_string(),
             rule: rule(verdict),
             action: verdict.action.as_str().to_owned(),
-            mode: match subject.mode {
-                crate::policy::Mode::Enforce => "enforce",
-                crate::policy::Mode::Shadow => "shadow",
-            }
-            .to_owned(),
+            mode: mode(subject.mode),
             ending: outcome.ending.as_str().to_owned(),
             status: outcome.status,
             stream: outcome.streamed,
@@ -242,10 +244,55 @@ impl Incident {
         })
     }
 
+    /// The incident of a route that collapses as a whole. It names the first request of the change, and quotes no answer.
+    #[must_use]
+    pub fn of_fleet(alarm: &Alarm, now: SystemTime) -> Incident {
+        let name = |text: &str| cut(text, NAME);
+        Incident {
+            id: Ulid::from_datetime(now).to_string(),
+            time: rfc3339(unix_ms(now)),
+            kind: Some("fleet".to_owned()),
+            request_id: alarm.first.to_string(),
+            route: alarm.route.to_string(),
+            policy: alarm.policy.to_string(),
+            rule: "fleet drift".to_owned(),
+            action: Action::Flag.as_str().to_owned(),
+            mode: mode(alarm.mode),
+            ending: String::new(),
+            status: 0,
+            stream: false,
+            api: None,
+            model: alarm.model.as_deref().map(name),
+            persona: alarm.persona.as_deref().map(str::to_owned),
+            session: None,
+            drift: None,
+            labels: Vec::new(),
+            signals: BTreeMap::new(),
+            span: None,
+            evidence: Some(cut(&format!("{}; since {}", alarm.sentence(), rfc3339(unix_ms(alarm.since))), EVIDENCE)),
+            excerpt: None,
+            text: None,
+            attempts: Vec::new(),
+            upstream_calls: 0,
+            upstream: Fingerprint { id: None, model: alarm.after.as_deref().map(name), fingerprint: None },
+            total_ms: 0,
+            guard_ms: 0.0,
+            review: None,
+        }
+    }
+
     /// The labels that fired, in the final answer or in an attempt: what `?label=` looks for.
     pub fn fired(&self) -> impl Iterator<Item = &LabelScore> {
         self.labels.iter().chain(self.attempts.iter().flat_map(|tried| &tried.labels)).filter(|label| label.fired)
     }
+}
+
+fn mode(mode: Mode) -> String {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Shadow => "shadow",
+    }
+    .to_owned()
 }
 
 fn drift(outcome: &Outcome) -> Option<Drift> {

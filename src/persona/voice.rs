@@ -209,7 +209,7 @@ mod tests {
         let measured = |text: &str| voice.measure(text, Some("What causes tides?")).unwrap().get();
         let [own, others] = [own, others].map(|texts| texts.map(measured));
         assert!(others.iter().all(|other| own.iter().all(|one| *other > one + 0.1)), "{own:?} {others:?}");
-        assert!(others.iter().all(|other| *other > 0.6), "{others:?}");
+        assert!(own.iter().all(|one| *one < 0.5), "{own:?}");
         assert_eq!(voice.measure("Aye.", None), None);
     }
 

@@ -22,12 +22,12 @@ use crate::admin::Classifier;
 use crate::config::{ClassifierPath, Config, IncidentStore, SessionStore, Sources};
 use crate::document::Problem;
 use crate::guard::events::{Observe, Observers};
-use crate::incidents::{self, Incidents};
+use crate::incidents::{self, Incident, Incidents};
 use crate::policy::Calibration;
 #[cfg(feature = "redis")]
 use crate::session::RedisSessions;
 use crate::session::{MemorySessions, Sessions};
-use crate::telemetry::{ExchangeLog, Metrics};
+use crate::telemetry::{ExchangeLog, Fleet, Metrics};
 
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +129,12 @@ impl Program {
         let incidents = open_incidents(&config, &basis.metrics)?;
         let mut watchers: Vec<Arc<dyn Observe>> = vec![basis.metrics.clone(), Arc::new(ExchangeLog)];
         watchers.extend(incidents.clone().map(|incidents| Arc::new(incidents) as Arc<dyn Observe>));
+        let kept = incidents.clone();
+        watchers.push(Arc::new(Fleet::new(basis.metrics.clone(), move |alarm| {
+            if let Some(incidents) = &kept {
+                incidents.record(Incident::of_fleet(alarm, SystemTime::now()));
+            }
+        })));
         watchers.extend(watcher);
         basis.observe = Arc::new(Observers(watchers));
 

@@ -3,11 +3,13 @@
 
 pub mod catalogue;
 pub mod exposition;
+pub mod fleet;
 pub mod log;
 pub mod metrics;
 mod watch;
 
 pub use exposition::Format;
+pub use fleet::Fleet;
 pub use log::ExchangeLog;
 pub use metrics::{InFlight, Metrics};
 

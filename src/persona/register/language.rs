@@ -153,7 +153,7 @@ impl Language {
             .iter()
             .map(|(language, little)| (words.iter().filter(|word| little.contains(&word.as_str())).count(), *language))
             .collect();
-        counts.sort_by(|a, b| b.0.cmp(&a.0));
+        counts.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         let [(first, language), (second, _), ..] = counts[..] else { return None };
         (first >= 3 && first * 6 >= words.len() && first > second).then_some(language)
     }
