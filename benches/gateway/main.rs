@@ -35,7 +35,7 @@ struct Size {
     scored: usize,
 }
 
-const FULL: Size = Size { repeats: 3, requests: 24_000, streams: 64, many: 2_000, scored: 400 };
+const FULL: Size = Size { repeats: 3, requests: 25_600, streams: 64, many: 2_000, scored: 400 };
 const SHORT: Size = Size { repeats: 1, requests: 640, streams: 16, many: 64, scored: 16 };
 
 fn main() -> ExitCode {

@@ -20,9 +20,15 @@ impl Drop for Process {
     }
 }
 
+/// The machine's cores, whichever of them this process may use.
+pub fn cores() -> usize {
+    let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    cpus.lines().filter(|line| line.starts_with("processor")).count().max(1)
+}
+
 /// A command that runs on one core where the machine has a tool for that (`taskset`, Debian's util-linux) and more than one core.
 pub fn on_core(core: usize, program: &Path) -> Command {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     if cores < 2 || Command::new("taskset").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
         return Command::new(program);
     }

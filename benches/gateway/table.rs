@@ -39,7 +39,7 @@ pub fn machine() -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         cpu.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map_or("unknown CPU", |(_, name)| name);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = super::process::cores();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("?");
     format!("{model}, {cores} cores, load average before: {load}. Medians of the repeats.")
