@@ -163,7 +163,9 @@ impl Upstream {
 
     async fn send(&self, request: Request<ReplayBody>, origin: &Origin, strip: usize) -> Result<Response<Incoming>, CallError> {
         let (mut parts, body) = request.into_parts();
-        let signature = Signature::of(&parts.headers, parts.uri.query()).filter(|_| !self.config.replaces_authorization());
+        // Anybody can write a signature. Beside a credential of ours it must not choose the host: that would send the credential where the
+        // client likes.
+        let signature = Signature::of(&parts.headers, parts.uri.query()).filter(|_| self.config.credential.is_none());
         let origin = self.config.forwarded.then_some(origin);
         headers::to_upstream(&mut parts.headers, origin, self.config.credential.as_ref(), signature.as_ref());
         parts.uri = self.uri(parts.uri.path_and_query(), strip)?;

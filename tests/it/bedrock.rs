@@ -155,3 +155,25 @@ async fn what_cannot_work_with_signatures_is_refused_when_the_gateway_starts() {
     assert!(error.contains("policy.toml: rule[0].retry.reanchor: changes the request"), "{error}");
     assert!(error.contains("rule[0].retry.temperature") && error.contains("Bedrock API key"), "{error}");
 }
+
+#[tokio::test]
+async fn a_signature_does_not_choose_the_host_that_gets_our_credential() {
+    let upstream = Upstream::always(Script::json(200, "{}")).await;
+    let folder = Folder::new(&format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n[classifier]\npath = \"none\"\n[incidents]\nstore = \"none\"\n\
+         [[upstream]]\nname = \"main\"\nurl = \"{}\"\ncredential = {{ header = \"x-api-key\", file = \"key\" }}\n\
+         [[route]]\npolicy = \"policy.toml\"\n",
+        upstream.url()
+    ));
+    folder.write("policy.toml", "name = \"lenient\"\n").write("key", "sk-ours");
+    let gateway = Gateway::start(folder).await;
+    let signed = "authorization: AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0";
+    Client::request(gateway.addr, "POST", "/v1/messages", &["host: elsewhere.example", signed], "{}").await;
+    Client::request(gateway.addr, "POST", "/v1/messages?X-Amz-Signature=0", &["host: elsewhere.example"], "{}").await;
+    let seen = upstream.seen();
+    assert_eq!(seen.len(), 2);
+    for request in seen {
+        assert_eq!(request.header("x-api-key").as_deref(), Some("sk-ours"));
+        assert_eq!(request.header("host"), Some(upstream.addr().to_string()));
+    }
+}
