@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::dialect::{Api, Exchange, Turn};
 use crate::drift::Asked;
 use crate::guard::{Assessment, Snapshot, assess};
-use crate::policy::{Fallback, Mode, Policy, SessionFacts};
+use crate::policy::{Fallback, Measures, Mode, Policy, SessionFacts};
 use crate::score::{Label, Scores, Signals};
 use crate::session::{Charts, State, Turn as SessionTurn};
 use crate::text::Str;
@@ -128,7 +128,7 @@ pub struct RowVerdict {
     /// The row's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Value>,
-    /// `allow`, `flag`, `retry`, `block`; `unscored` where the text could not be judged and the policy lets that through.
+    /// `allow`, `flag`, `reanchor`, `retry`, `block`; `unscored` where the text could not be judged and the policy lets that through.
     pub action: &'static str,
     /// The rule that decided.
     pub rule: Option<String>,
@@ -343,7 +343,7 @@ fn turn(snapshot: &Snapshot, asked: &Asked, judged: &Assessment) -> SessionTurn 
     let verdict = &judged.verdict;
     let measured = judged.unscored.is_empty() && judged.windows > 0;
     let residual = if measured { snapshot.baseline.residual(&verdict.scores, &verdict.signals, asked) } else { f64::NAN };
-    SessionTurn { residual, flagged: verdict.action > Action::Allow }
+    SessionTurn { residual, flagged: verdict.action > Action::Allow, asked: Measures::NONE, held: Measures::NONE }
 }
 
 /// A turn is added to what the next answer answers.

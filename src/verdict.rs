@@ -14,6 +14,8 @@ pub enum Action {
     Allow,
     /// Let it through and mark it.
     Flag,
+    /// Let it through, mark it, and remind the model of its persona from the conversation's next request on.
+    Reanchor,
     /// Ask the model again.
     Retry,
     /// Withhold it.
@@ -21,12 +23,16 @@ pub enum Action {
 }
 
 impl Action {
+    /// Every action, the mildest first.
+    pub const ALL: [Action; 5] = [Action::Allow, Action::Flag, Action::Reanchor, Action::Retry, Action::Block];
+
     /// The name used in policies, headers and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Action::Allow => "allow",
             Action::Flag => "flag",
+            Action::Reanchor => "reanchor",
             Action::Retry => "retry",
             Action::Block => "block",
         }
@@ -42,7 +48,7 @@ impl fmt::Display for Action {
 impl FromStr for Action {
     type Err = ();
     fn from_str(name: &str) -> Result<Self, ()> {
-        [Action::Allow, Action::Flag, Action::Retry, Action::Block].into_iter().find(|a| a.as_str() == name).ok_or(())
+        Action::ALL.into_iter().find(|a| a.as_str() == name).ok_or(())
     }
 }
 

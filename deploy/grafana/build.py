@@ -246,6 +246,8 @@ def drift():
                  f"sum by (le) (increase(steadfast_session_drift_bucket{{{ROUTE}}}[$__rate_interval]))"),
         lines("Drift, quantiles", "7.4 is the limit of the policies that ship.",
               *quantiles("steadfast_session_drift", ROUTE, ["route"], 0.5, 0.9, 0.99), limit=7.4),
+        lines("Conversations steered", "Requests of drifting conversations for which a rule asked for a measure, by what became of it.",
+              query(rate("steadfast_drift_measures_total", ROUTE, "measure, outcome"), "{{measure}}: {{outcome}}"), unit="ops"),
         lines("Conversations remembered", "By store, all replicas. Replicas that share a Redis each count all of them.",
               query(f"max by (store) (steadfast_sessions{{{JOB}}})", "{{store}}")),
     ]:

@@ -35,6 +35,7 @@ fn shown(conversation: &Conversation) -> Value {
         "mean": round(state.mean),
         "turns": state.turns,
         "flags": state.flags,
+        "measures": state.measures.names().collect::<Vec<_>>(),
         "since": (state.drift > 0.0).then_some(state.calm + 1),
         "updated": rfc3339(unix_ms(UNIX_EPOCH + Duration::from_secs(*updated))),
     })

@@ -70,7 +70,7 @@ impl Paint {
     pub(super) fn action(self, word: &str, padded: &str) -> String {
         match word.parse() {
             Ok(Action::Allow) => self.good(padded),
-            Ok(Action::Flag) => self.paint("36", padded),
+            Ok(Action::Flag | Action::Reanchor) => self.paint("36", padded),
             Ok(Action::Retry) => self.paint("33", padded),
             Ok(Action::Block) => self.bad(padded),
             Err(()) => self.paint("35", padded),

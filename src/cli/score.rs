@@ -78,6 +78,7 @@ enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum FailOn {
     Flag,
+    Reanchor,
     Retry,
     Block,
 }
@@ -86,6 +87,7 @@ impl FailOn {
     fn action(self) -> Action {
         match self {
             FailOn::Flag => Action::Flag,
+            FailOn::Reanchor => Action::Reanchor,
             FailOn::Retry => Action::Retry,
             FailOn::Block => Action::Block,
         }
@@ -120,7 +122,7 @@ impl Tally {
 
     fn summary(&self) -> String {
         let rows = self.actions.values().sum::<usize>() + self.unread;
-        let mut parts: Vec<String> = ["allow", "flag", "retry", "block", "unscored"]
+        let mut parts: Vec<String> = ["allow", "flag", "reanchor", "retry", "block", "unscored"]
             .into_iter()
             .filter_map(|action| Some(format!("{} {action}", self.actions.get(action)?)))
             .collect();

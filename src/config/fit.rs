@@ -9,33 +9,35 @@ use crate::policy::{Mode, Policy};
 /// upstream a credential of its own: a signed request can only be sent as it is and where it was signed for.
 #[must_use]
 pub fn unfit(config: &Config, route: &Route, policy: &Policy) -> Vec<Problem> {
+    let mut problems = spare(route, policy);
     let upstreams: Vec<&Upstream> =
         std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| config.upstream(name)).collect();
     let api = route.api.or_else(|| upstreams.first().and_then(|upstream| upstream.api));
     if api != Some(Api::BedrockConverse) || upstreams.iter().all(|upstream| upstream.replaces_authorization()) {
-        return Vec::new();
+        return problems;
     }
     let file = config.file.as_ref().map_or_else(|| "configuration".to_owned(), |file| file.display().to_string());
-    let policy_file = match &route.policy {
-        Part::File(path) => path.display().to_string(),
-        Part::Builtin => "the built-in policy".to_owned(),
-    };
+    let policy_file = policy_file(route);
     let name = &route.name;
-    let mut problems = Vec::new();
     let key =
         "or give its upstreams a Bedrock API key: credential = { header = \"authorization\", prefix = \"Bearer \", env = … }";
     if policy.mode == Mode::Enforce {
         for (index, rule) in policy.rules.iter().enumerate() {
-            let Some(retry) = &rule.retry else { continue };
-            let changes =
-                [("reanchor", retry.reanchor), ("temperature", retry.temperature.is_some()), ("fallback", retry.fallback)];
-            for (what, _) in changes.iter().filter(|(_, set)| *set) {
+            let retry = rule.retry.iter().flat_map(|retry| {
+                let temperature = retry.temperature.is_some();
+                [("retry.reanchor", retry.reanchor), ("retry.temperature", temperature), ("retry.fallback", retry.fallback)]
+            });
+            let measures = rule
+                .measures
+                .iter()
+                .flat_map(|measures| [("reanchor.reminder", measures.remind), ("reanchor.fallback", measures.fallback)]);
+            for (what, _) in retry.chain(measures).filter(|(_, set)| *set) {
                 let message = format!(
                     "changes the request, but those of route {name:?} are signed by the client (api = \"bedrock-converse\")"
                 );
-                let without = if *what == "temperature" { "leave temperature out" } else { "set it to false" };
+                let without = if what == "retry.temperature" { "leave temperature out" } else { "set it to false" };
                 let help = format!("{without} in a policy of this route's own, {key}");
-                let key = format!("rule[{index}].retry.{what}");
+                let key = format!("rule[{index}].{what}");
                 problems.push(Problem { key, ..Problem::of_file(&policy_file, message, Some(&help)) });
             }
         }
@@ -51,6 +53,30 @@ pub fn unfit(config: &Config, route: &Route, policy: &Policy) -> Vec<Problem> {
         wrong("a fallback is another host", "leave fallback out");
     }
     problems
+}
+
+/// What a policy asks of another upstream where the route has none.
+fn spare(route: &Route, policy: &Policy) -> Vec<Problem> {
+    if policy.mode == Mode::Shadow || !route.fallback.is_empty() {
+        return Vec::new();
+    }
+    let missing = |(key, without): (String, &str)| {
+        let message = format!("needs another upstream, and route {:?} has none", route.name);
+        let help = format!("give the route fallback = [\"NAME\"], or {without}");
+        Problem { key, ..Problem::of_file(&policy_file(route), message, Some(&help)) }
+    };
+    let rules = policy.rules.iter().enumerate();
+    let measures = rules
+        .filter(|(_, rule)| rule.measures.is_some_and(|measures| measures.fallback))
+        .map(|(index, _)| (format!("rule[{index}].reanchor.fallback"), "set it to false"));
+    measures.map(missing).collect()
+}
+
+fn policy_file(route: &Route) -> String {
+    match &route.policy {
+        Part::File(path) => path.display().to_string(),
+        Part::Builtin => "the built-in policy".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +115,26 @@ mod tests {
         let found = problems(&routing, "");
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains("strip_prefix") && found[1].contains("fallback"), "{found:?}");
+    }
+
+    #[test]
+    fn measures_about_a_drifting_conversation_must_be_possible() {
+        let rule = |options: &str| {
+            format!("[[rule]]\nname = \"d\"\nwhen = \"session.drift >= session.limit\"\naction = \"reanchor\"\nreanchor = {options}\n")
+        };
+        let all = rule("{ buffer = true, fallback = true }");
+        let route = "[[route]]\nupstream = \"a\"\n";
+        let spare = format!("{route}fallback = [\"b\"]\n");
+        let chat = upstreams("openai-chat", "");
+        assert_eq!(problems(&format!("{chat}{spare}"), &all), [""; 0]);
+        assert_eq!(problems(&format!("{chat}{route}"), &format!("mode = \"shadow\"\n{all}")), [""; 0]);
+        let found = problems(&format!("{chat}{route}"), &all);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("rule[0].reanchor.fallback: ") && found[0].contains("fallback = [\"NAME\"]"), "{}", found[0]);
+        let signed = format!("{}{route}", upstreams("bedrock-converse", ""));
+        let found = problems(&signed, &rule("{ buffer = true }"));
+        assert!(found.len() == 1 && found[0].contains("rule[0].reanchor.reminder: "), "{found:?}");
+        assert_eq!(problems(&signed, &rule("{ reminder = false, buffer = true }")), [""; 0]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::dialect::{Api, Facts};
 use crate::infer::Scored;
-use crate::policy::{Mode, SessionFacts};
+use crate::policy::{Measures, Mode, SessionFacts};
 use crate::session::State;
 use crate::text::{Channel, Str};
 use crate::verdict::{Unscored, Verdict};
@@ -95,6 +95,21 @@ pub struct SessionTurn {
     pub after: Option<State>,
 }
 
+/// What was done about a conversation that drifts, before this exchange's request went out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steered {
+    /// The rule that asked for it.
+    pub rule: Str,
+    /// What it asked for.
+    pub wished: Measures,
+    /// What could be done.
+    pub taken: Measures,
+    /// What was added or changed, in words for the incident.
+    pub changed: String,
+    /// What could not be done and why; empty where all was.
+    pub failed: String,
+}
+
 /// One exchange, told at the end of its body.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -120,6 +135,8 @@ pub struct Outcome {
     pub windows: u32,
     /// Its conversation, where conversations are followed and something names this one.
     pub session: Option<SessionTurn>,
+    /// What was done about its conversation, where a rule with the action reanchor asked for something.
+    pub steered: Option<Steered>,
     /// How it ended.
     pub ending: Ending,
     /// From the request to the end of the body.

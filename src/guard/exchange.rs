@@ -22,12 +22,13 @@ use super::report::Report;
 use super::retry::Gate;
 use super::signature::Signature;
 use super::snapshot::Snapshot;
+use super::steer::steer;
 use super::{RequestId, Target};
 use crate::decode::Encoding;
 use crate::dialect::{Amendment, Dialect, DialectError, Exchange, Recognised, RequestHead};
 use crate::infer;
 use crate::inspect::{Inspector, Plan, RetryGate};
-use crate::policy::{Fallback, Mode, Retry, SessionFacts};
+use crate::policy::{Fallback, Measures, Mode, Retry, SessionFacts};
 use crate::text::Str;
 use crate::verdict::{Action, Cause, Unscored, Verdict};
 
@@ -46,6 +47,8 @@ struct Conduct {
     method: Method,
     /// The client's signature, which covers the body and the host.
     signature: Option<Signature>,
+    /// What is done about the conversation, which drifts.
+    measures: Measures,
 }
 
 /// Runs one exchange.
@@ -118,11 +121,16 @@ where
         || SessionFacts { limit: snapshot.drift_limit, ..SessionFacts::default() },
         |follow| follow.facts(snapshot.drift_limit),
     );
+    let kept = follow.as_ref().map_or(Measures::NONE, Follow::measures);
     if let Some(follow) = follow {
         report.follow(follow, session);
     }
 
     let signature = Signature::of(&head.headers, head.uri.query()).filter(|_| !snapshot.own_credential);
+    let mut body = body;
+    let steered = steer(&snapshot, &*dialect, &exchange, &session, kept, signature.is_some(), &mut body);
+    let measures = steered.as_ref().map_or(Measures::NONE, |steered| steered.taken);
+    report.steered(steered);
     // The answer must be readable; a compressed one that comes all the same is decoded as a whole.
     if !signature.as_ref().is_some_and(|signature| signature.covers(&ACCEPT_ENCODING)) {
         head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -138,6 +146,7 @@ where
         until: Instant::now() + snapshot.limits.retry_deadline,
         method: head.method.clone(),
         signature,
+        measures,
         snapshot,
     };
     conduct.snapshot.budget.deposit();
@@ -240,7 +249,7 @@ impl Conduct {
         ResB: Body<Data = Bytes> + Send + 'static,
         ResB::Error: Into<BoxError>,
     {
-        let mut target = Target { attempt: 1, fallback: None };
+        let mut target = Target { attempt: 1, fallback: self.measures.fallback.then_some(0) };
         let mut body = body;
         loop {
             if target.attempt > 1 {
@@ -320,7 +329,7 @@ impl Conduct {
             scored: snapshot.scorer.is_some(),
             gate: Some(gate),
             content_type: text(CONTENT_TYPE).map(Str::from),
-            whole: encoding.is_some(),
+            whole: encoding.is_some() || self.measures.buffer,
             watch: false,
             held_limit: snapshot.limits.held,
         });
@@ -351,7 +360,7 @@ impl Conduct {
         }
         let reminder = self.snapshot.persona.as_ref().and_then(|persona| persona.reminder.clone()).filter(|_| *reanchor);
         // One at a time: a format that has no place for the one may have it for the other. A second re-anchoring would only repeat itself.
-        let reminder = reminder.filter(|_| target.attempt == 1);
+        let reminder = reminder.filter(|_| target.attempt == 1 && !self.measures.remind);
         let wishes = [
             (
                 Amendment { reminder: reminder.as_deref(), ..Amendment::default() },

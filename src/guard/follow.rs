@@ -1,6 +1,7 @@
 //! One exchange as a turn of its conversation: what is known of the conversation before the answer is judged, and what is remembered
 //! after. The turn is recorded before the last bytes of the answer leave, so that the next request finds it.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::dialect::Exchange;
 use crate::drift::Asked;
 use crate::infer::BoxFuture;
 use crate::inspect::Inspector;
-use crate::policy::SessionFacts;
+use crate::policy::{Measures, Policy, SessionFacts};
 use crate::session::{Caller, Conversation, Place, Record, Request, SessionError, Tracking, Trail, Turn};
 use crate::text::{Channel, Lane, Str};
 
@@ -25,6 +26,9 @@ pub(super) struct Follow {
     asked: Asked,
     name: Str,
     route: Str,
+    policy: Arc<Policy>,
+    /// What is being done about the conversation in this turn.
+    held: Measures,
     recording: Option<BoxFuture<Result<Conversation, SessionError>>>,
 }
 
@@ -35,6 +39,8 @@ pub(super) struct Judged<'a> {
     /// Whether all of it was scored.
     pub(super) measured: bool,
     pub(super) flagged: bool,
+    /// The rule that decided, by its place in the policy.
+    pub(super) rule: Option<usize>,
     /// The answer's id.
     pub(super) id: Option<&'a str>,
 }
@@ -68,7 +74,18 @@ impl Follow {
             (_, None) => request_id.clone(),
         };
         let asked = Asked::of(exchange.user.as_deref());
-        Some(Follow { tracking, trail, before, asked, name, route: snapshot.route.clone(), recording: None })
+        let (route, policy) = (snapshot.route.clone(), snapshot.policy.clone());
+        Some(Follow { tracking, trail, before, asked, name, route, policy, held: Measures::NONE, recording: None })
+    }
+
+    /// What is being done about the conversation since an earlier turn.
+    pub(super) fn measures(&self) -> Measures {
+        self.before.as_ref().ok().and_then(Option::as_ref).map_or(Measures::NONE, |before| before.state.measures)
+    }
+
+    /// This is being done about it now, and goes on until it is calm.
+    pub(super) fn hold(&mut self, measures: Measures) {
+        self.held = measures;
     }
 
     /// The conversation's name, for incidents and logs.
@@ -109,12 +126,19 @@ impl Follow {
         };
         self.recording = Some(self.tracking.sessions.record(Record {
             place,
-            turn: Turn { residual, flagged: judged.flagged },
+            turn: Turn { residual, flagged: judged.flagged, asked: self.asked_for(judged), held: self.held },
             charts: self.tracking.charts,
             name: self.name.clone(),
             route: self.route.clone(),
             now: super::unix_now(),
         }));
+    }
+
+    /// What the rule that decided about this answer asks to be done from the next request on. A rule that knew before the answer has
+    /// already had its way, and is asked again when the next request comes.
+    fn asked_for(&self, judged: &Judged<'_>) -> Measures {
+        let rule = judged.rule.and_then(|rule| self.policy.rules.get(rule));
+        rule.filter(|rule| !rule.is_about_the_conversation()).and_then(|rule| rule.measures).unwrap_or_default()
     }
 
     /// The conversation with this turn, once it is recorded; `None` where nothing is to be recorded or it could not be.

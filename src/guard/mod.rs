@@ -16,6 +16,7 @@ mod report;
 mod retry;
 pub mod signature;
 mod snapshot;
+mod steer;
 
 use crate::text::Str;
 

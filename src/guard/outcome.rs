@@ -119,6 +119,7 @@ pub(super) fn verdict_word(verdict: &Verdict, unscored: bool, retried: bool) -> 
     match verdict.action {
         Action::Block => "block",
         Action::Flag => "flag",
+        Action::Reanchor => "reanchor",
         _ if unscored => "unscored",
         _ if retried => "retry",
         _ => "allow",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
-use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, SessionTurn, Subject};
+use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, SessionTurn, Steered, Subject};
 use super::follow::{Follow, Judged, delivered};
 use super::live::Live;
 use super::outcome;
@@ -16,7 +16,7 @@ use crate::infer::Scored;
 use crate::inspect::Inspector;
 use crate::policy::{Mode, SessionFacts};
 use crate::text::{ceil_char_boundary, floor_char_boundary};
-use crate::verdict::{Action, Unscored, Verdict};
+use crate::verdict::{Action, Cause, Unscored, Verdict};
 
 /// Bytes of text kept around what caused a verdict.
 const AROUND: usize = 200;
@@ -45,6 +45,7 @@ pub(super) struct Report {
     /// The conversation, until its turn is recorded.
     follow: Option<Follow>,
     session: Option<SessionTurn>,
+    steered: Option<Steered>,
 }
 
 impl Report {
@@ -69,6 +70,7 @@ impl Report {
             gate: None,
             follow: None,
             session: None,
+            steered: None,
         }
     }
 
@@ -132,6 +134,19 @@ impl Report {
         self.follow = Some(follow);
     }
 
+    /// Something was done about the conversation.
+    pub(super) fn steered(&mut self, steered: Option<Steered>) {
+        if let Some(steered) = &steered {
+            if let Some(follow) = &mut self.follow {
+                follow.hold(steered.wished);
+            }
+            if !steered.failed.is_empty() {
+                tracing::warn!(request_id = %self.subject.request_id, rule = %steered.rule, "a drifting conversation: {}", steered.failed);
+            }
+        }
+        self.steered = steered;
+    }
+
     /// Records the turn before the last of a judged answer leaves.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>, live: &Live) -> Poll<()> {
         if self.follow.is_some() {
@@ -165,6 +180,10 @@ impl Report {
             signals: &verdict.signals,
             measured: self.unscored.is_empty() && self.judged_windows > 0,
             flagged: verdict.action > Action::Allow || !self.retried.is_empty(),
+            rule: match verdict.cause {
+                Cause::Rule(rule) => Some(rule),
+                Cause::Clean | Cause::Unscored(_) => None,
+            },
             id: self.facts.id.as_deref(),
         };
         follow.record(&judged, answers);
@@ -269,6 +288,7 @@ impl Report {
             facts: self.facts,
             windows: self.windows,
             session: self.session,
+            steered: self.steered,
             ending,
             total: now - self.started,
             guard: self.upstream_ended.map_or(Duration::ZERO, |ended| now - ended),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::time::{rfc3339, unix_ms};
-use crate::guard::events::{Attempt, Excerpt, Outcome};
+use crate::guard::events::{Attempt, Excerpt, Outcome, Steered};
 use crate::policy::Mode;
 use crate::score::Scores;
 use crate::telemetry::fleet::Alarm;
@@ -54,7 +54,8 @@ pub struct Incident {
     pub policy: String,
     /// The rule that decided.
     pub rule: String,
-    /// `flag`, `retry` or `block`. `retry`: the last attempt was good, and those before are in `attempts`.
+    /// `flag`, `reanchor`, `retry` or `block`. `reanchor`: the answer passed, and something was or will be done about its conversation
+    /// (`measures`). `retry`: the last attempt was good, and those before are in `attempts`.
     pub action: String,
     /// `enforce` or `shadow`.
     pub mode: String,
@@ -75,6 +76,9 @@ pub struct Incident {
     /// Its drift before and after this answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Drift>,
+    /// What was done about the conversation before this answer was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Measured>,
     /// Every label, the highest first.
     pub labels: Vec<LabelScore>,
     /// Scores that are no labels, where they were measured.
@@ -112,6 +116,18 @@ pub struct Drift {
     pub turns: u64,
     /// The first turn of those that added up; `None`: there is no drift.
     pub since: Option<u64>,
+}
+
+/// What was done about a conversation that drifts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The rule that asked for it.
+    pub rule: String,
+    /// What was added to or changed in the request, in words.
+    pub changed: String,
+    /// What could not be done, and why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failed: String,
 }
 
 /// A label's score.
@@ -191,16 +207,23 @@ pub struct Review {
 }
 
 impl Incident {
-    /// The incident that an exchange is, if it is one: a rule of the policy flagged, retried or blocked an answer. What could not be
+    /// The incident that an exchange is, if it is one: a rule of the policy flagged, retried or blocked an answer, or something was done
+    /// about its conversation beforehand. What could not be
     /// scored is an outage, not an incident; it is in metrics and logs.
     #[must_use]
     pub fn of(outcome: &Outcome, keep: KeepText, now: SystemTime) -> Option<Incident> {
         let last =
             outcome.verdict.as_ref().filter(|verdict| verdict.action > Action::Allow && matches!(verdict.cause, Cause::Rule(_)));
-        let (verdict, excerpt) = match (last, outcome.retried.last()) {
-            (Some(verdict), _) => (verdict, &outcome.excerpt),
-            (None, Some(attempt)) => (&attempt.verdict, &attempt.excerpt),
-            (None, None) => return None,
+        let measured;
+        let (verdict, excerpt) = match (last, outcome.retried.last(), &outcome.steered) {
+            (Some(verdict), _, _) => (verdict, &outcome.excerpt),
+            (None, Some(attempt), _) => (&attempt.verdict, &attempt.excerpt),
+            (None, None, Some(steered)) => {
+                let verdict = outcome.verdict.clone().filter(|verdict| verdict.action == Action::Allow)?;
+                measured = Verdict { action: Action::Reanchor, rule: Some(steered.rule.clone()), ..verdict };
+                (&measured, &outcome.excerpt)
+            }
+            (None, None, None) => return None,
         };
         let subject = &outcome.subject;
         let name = |text: &str| cut(text, NAME);
@@ -222,6 +245,7 @@ impl Incident {
             persona: subject.persona.as_deref().map(str::to_owned),
             session: subject.session.as_deref().filter(|_| keep != KeepText::None).map(name),
             drift: drift(outcome),
+            measures: outcome.steered.as_ref().map(taken),
             labels: labels(&verdict.scores, verdict, false),
             signals: crate::score::Signals::NAMES
                 .iter()
@@ -266,6 +290,7 @@ impl Incident {
             persona: alarm.persona.as_deref().map(str::to_owned),
             session: None,
             drift: None,
+            measures: None,
             labels: Vec::new(),
             signals: BTreeMap::new(),
             span: None,
@@ -306,6 +331,11 @@ fn drift(outcome: &Outcome) -> Option<Drift> {
         turns: after.turns,
         since: (after.drift > 0.0).then_some(after.calm + 1),
     })
+}
+
+fn taken(steered: &Steered) -> Measured {
+    let Steered { rule, changed, failed, .. } = steered;
+    Measured { rule: rule.to_string(), changed: cut(changed, FULL), failed: failed.clone() }
 }
 
 fn rule(verdict: &Verdict) -> String {
@@ -369,6 +399,7 @@ fn cut(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Measures;
     use crate::telemetry::samples;
     use crate::verdict::Unscored;
 
@@ -399,6 +430,26 @@ mod tests {
         let excerpt = json(KeepText::Excerpt);
         assert!(excerpt.contains("SECRET") && !excerpt.contains("before SECRET after"), "{excerpt}");
         assert!(json(KeepText::Full).contains("before SECRET after"));
+    }
+
+    #[test]
+    fn what_was_done_about_a_conversation_is_told_even_where_its_answer_was_good() {
+        let steered = Steered {
+            rule: "drifting".into(),
+            wished: Measures::from_bits(5),
+            taken: Measures::from_bits(1),
+            changed: "reminder added: You are Aria.".into(),
+            failed: "no fallback upstream: the route has none".into(),
+        };
+        let good = Outcome { steered: Some(steered.clone()), ..samples::allowed() };
+        let incident = of(&good, KeepText::None).unwrap();
+        assert_eq!((&*incident.action, &*incident.rule), ("reanchor", "drifting"));
+        let measures = incident.measures.unwrap();
+        assert!(measures.changed.ends_with("You are Aria.") && measures.failed.contains("none"), "{measures:?}");
+        let bad = Outcome { steered: Some(steered), ..samples::blocked("x", "y") };
+        let incident = of(&bad, KeepText::None).unwrap();
+        assert_eq!((&*incident.action, &*incident.rule), ("block", "hateful persona"), "what came of the answer says more");
+        assert!(incident.measures.is_some());
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Inspector {
         let decided = match action {
             Action::Block => true,
             Action::Retry => now,
-            Action::Allow | Action::Flag => false,
+            Action::Allow | Action::Flag | Action::Reanchor => false,
         };
         if decided {
             self.cut();

@@ -45,7 +45,7 @@ pub struct Plan {
     pub gate: Option<Arc<dyn RetryGate>>,
     /// The response's content type.
     pub content_type: Option<Str>,
-    /// Whether a whole answer must be held whatever the policy says (its body is compressed).
+    /// Whether a whole answer must be held whatever the policy says (its body is compressed, its conversation drifts).
     pub whole: bool,
     /// Only watch, whatever the policy's mode: judge everything, cut nothing.
     pub watch: bool,

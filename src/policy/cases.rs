@@ -6,7 +6,7 @@
 //!
 //! [[case]]
 //! name     = "speaks as a tyrant"       # unique
-//! expect   = "block"                    # allow | flag | retry | block: the action before any retry is made
+//! expect   = "block"                    # allow | flag | reanchor | retry | block: the action before any retry is made
 //! rule     = "hateful persona"          # by this rule (not with allow)
 //! labels   = ["extremist_identity"]     # with at least these labels over their thresholds (not with allow)
 //!
@@ -358,7 +358,7 @@ fn read_given(table: &Table<'_>) -> Option<Given> {
 }
 
 fn read_expectation(table: &Table<'_>, policy: Option<&Policy>) -> Option<Expectation> {
-    let actions = [Action::Allow, Action::Flag, Action::Retry, Action::Block].map(|action| (action.as_str(), action));
+    let actions = Action::ALL.map(|action| (action.as_str(), action));
     let help = "write expect = \"allow\", \"flag\", \"retry\" or \"block\"";
     let action = table.require("expect", help).and_then(|item| item.choice(&actions));
     let rule = table.item("rule").and_then(|item| {

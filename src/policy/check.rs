@@ -17,11 +17,20 @@ type Checked<T = ()> = Result<T, ExpressionFault>;
 /// Types that CEL knows by name.
 const TYPES: [&str; 10] = ["bool", "bytes", "double", "int", "list", "map", "null_type", "string", "type", "uint"];
 
-/// Checks a program. Returns the labels that it names.
-pub(super) fn check(program: &Program, source: &str) -> Checked<Vec<Label>> {
+/// What an expression asks about.
+#[derive(Default)]
+pub(super) struct Named {
+    /// The labels that it names.
+    pub(super) labels: Vec<Label>,
+    /// Whether it asks about the answer (labels, signals, `answer`), and not only about the request and its conversation.
+    pub(super) answer: bool,
+}
+
+/// Checks a program. Returns what it asks about.
+pub(super) fn check(program: &Program, source: &str) -> Checked<Named> {
     let checker = Checker { program, source };
-    let mut labels = Vec::new();
-    checker.names(program.expression(), &mut Vec::new(), &mut labels)?;
+    let mut named = Named::default();
+    checker.names(program.expression(), &mut Vec::new(), &mut named)?;
     checker.types(program.expression(), true)?;
     for sample in [Sample::bare(), Sample::full()] {
         evaluate(program.expression(), &sample.evidence(), |value| match value {
@@ -36,7 +45,7 @@ pub(super) fn check(program: &Program, source: &str) -> Checked<Vec<Label>> {
             ),
         })?;
     }
-    Ok(labels)
+    Ok(named)
 }
 
 /// The first syntax error, as one line.
@@ -90,40 +99,41 @@ impl Checker<'_> {
     }
 
     /// Every variable and field exists.
-    fn names(&self, at: &IdedExpr, bound: &mut Vec<String>, labels: &mut Vec<Label>) -> Checked {
+    fn names(&self, at: &IdedExpr, bound: &mut Vec<String>, named: &mut Named) -> Checked {
         match &at.expr {
             Expr::Unspecified | Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => {
                 let known =
                     bound.contains(name) || TYPES.contains(&name.as_str()) || VARIABLES.iter().any(|(space, _)| space == name);
+                named.answer |= !bound.contains(name) && matches!(name.as_str(), "labels" | "signals" | "answer");
                 if known { Ok(()) } else { Self::unknown("variable", name, VARIABLES.iter().map(|(space, _)| *space)) }
             }
             Expr::Select(select) => {
-                self.names(&select.operand, bound, labels)?;
-                self.field(&select.operand, &select.field, bound, labels)
+                self.names(&select.operand, bound, named)?;
+                self.field(&select.operand, &select.field, bound, named)
             }
             Expr::Call(call) => {
                 for part in call.target.as_deref().into_iter().chain(&call.args) {
-                    self.names(part, bound, labels)?;
+                    self.names(part, bound, named)?;
                 }
                 if let (operators::INDEX, [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(field)), .. }]) =
                     (call.func_name.as_str(), call.args.as_slice())
                 {
-                    self.field(operand, field.inner(), bound, labels)?;
+                    self.field(operand, field.inner(), bound, named)?;
                 }
                 self.literal_regex(at, call)
             }
-            Expr::List(list) => list.elements.iter().try_for_each(|part| self.names(part, bound, labels)),
-            Expr::Map(map) => self.entries(map.entries.iter().map(|entry| &entry.expr), bound, labels),
-            Expr::Struct(record) => self.entries(record.entries.iter().map(|entry| &entry.expr), bound, labels),
+            Expr::List(list) => list.elements.iter().try_for_each(|part| self.names(part, bound, named)),
+            Expr::Map(map) => self.entries(map.entries.iter().map(|entry| &entry.expr), bound, named),
+            Expr::Struct(record) => self.entries(record.entries.iter().map(|entry| &entry.expr), bound, named),
             Expr::Comprehension(comprehension) => {
-                self.names(&comprehension.iter_range, bound, labels)?;
+                self.names(&comprehension.iter_range, bound, named)?;
                 let before = bound.len();
                 bound.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
                 bound.extend(comprehension.iter_var2.clone());
                 for part in [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result]
                 {
-                    self.names(part, bound, labels)?;
+                    self.names(part, bound, named)?;
                 }
                 bound.truncate(before);
                 Ok(())
@@ -135,21 +145,21 @@ impl Checker<'_> {
         &self,
         entries: impl Iterator<Item = &'e EntryExpr>,
         bound: &mut Vec<String>,
-        labels: &mut Vec<Label>,
+        named: &mut Named,
     ) -> Checked {
         for entry in entries {
             match entry {
-                EntryExpr::StructField(field) => self.names(&field.value, bound, labels)?,
+                EntryExpr::StructField(field) => self.names(&field.value, bound, named)?,
                 EntryExpr::MapEntry(entry) => {
-                    self.names(&entry.key, bound, labels)?;
-                    self.names(&entry.value, bound, labels)?;
+                    self.names(&entry.key, bound, named)?;
+                    self.names(&entry.value, bound, named)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn field(&self, operand: &IdedExpr, field: &str, bound: &[String], labels: &mut Vec<Label>) -> Checked {
+    fn field(&self, operand: &IdedExpr, field: &str, bound: &[String], named: &mut Named) -> Checked {
         let Expr::Ident(name) = &operand.expr else { return Ok(()) };
         let Some((space, fields)) = VARIABLES.iter().find(|(space, _)| space == name) else { return Ok(()) };
         if bound.contains(name) {
@@ -161,9 +171,9 @@ impl Checker<'_> {
             return Self::unknown(what, &format!("{space}.{field}"), prefixed.iter().map(String::as_str));
         }
         if let ("labels", Ok(label)) = (*space, field.parse())
-            && !labels.contains(&label)
+            && !named.labels.contains(&label)
         {
-            labels.push(label);
+            named.labels.push(label);
         }
         Ok(())
     }

@@ -70,6 +70,7 @@ pub struct Undecided;
 pub struct Expression {
     program: Program,
     labels: Vec<Label>,
+    answer: bool,
 }
 
 impl fmt::Debug for Expression {
@@ -89,14 +90,20 @@ impl Expression {
             return Err(ExpressionFault { message: format!("is longer than {LONGEST} bytes"), help: None });
         }
         let program = ENVIRONMENT.compile(source).map_err(|errors| check::syntax_fault(source, &errors))?;
-        let labels = check::check(&program, source)?;
-        Ok(Expression { program, labels })
+        let named = check::check(&program, source)?;
+        Ok(Expression { program, labels: named.labels, answer: named.answer })
     }
 
     /// The labels it names.
     #[must_use]
     pub fn labels(&self) -> &[Label] {
         &self.labels
+    }
+
+    /// Whether it asks about the answer, and not only about the request and its conversation.
+    #[must_use]
+    pub fn asks_about_the_answer(&self) -> bool {
+        self.answer
     }
 
     /// Whether it holds.

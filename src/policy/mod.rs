@@ -3,6 +3,7 @@
 pub mod cases;
 mod check;
 mod expression;
+mod measures;
 mod parse;
 mod patterns;
 mod rule;
@@ -11,6 +12,7 @@ mod tail;
 use std::time::Duration;
 
 pub use expression::{Expression, ExpressionFault, Undecided};
+pub use measures::Measures;
 pub use patterns::{Pattern, PatternFault};
 pub use rule::{DETECTED, Rule, Threshold};
 
@@ -254,6 +256,41 @@ impl Policy {
             best = Some(Hit { rule: index, action: rule.action, labels, span: fired.span, undecided });
         }
         best
+    }
+
+    /// What is done about a conversation before its answer is known, by the first rule that says so. `kept`: what is still being done since
+    /// an earlier turn. Only rules whose `when` asks about nothing but the request and its conversation can be asked here; the others act
+    /// from the next request on. One without a value counts as [`Policy::judge`] says.
+    #[must_use]
+    pub fn measures(&self, exchange: &Exchange, session: &SessionFacts, kept: Measures) -> Option<(Measures, &Rule)> {
+        let evidence = Evidence {
+            scores: &Scores::ZERO,
+            signals: &Signals::default(),
+            channel: Channel::Answer,
+            text: "",
+            seen: 0,
+            last: false,
+            exchange,
+            session,
+        };
+        let mut all = Measures::NONE;
+        let mut first = None;
+        for rule in &self.rules {
+            let Some(measures) = rule.measures else { continue };
+            let asked = rule.is_about_the_conversation()
+                && rule.fires(&evidence).is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
+            if asked {
+                all = all.and(measures);
+                first = first.or(Some(rule));
+            }
+        }
+        // What was begun is carried on only while the policy (another one, after a reload) still knows a rule for it.
+        let known = self.rules.iter().find(|rule| rule.measures.is_some());
+        if let Some(known) = known.filter(|_| !kept.is_none()) {
+            all = all.and(kept);
+            first = first.or(Some(known));
+        }
+        first.map(|rule| (all, rule))
     }
 
     /// What is to be done with text that could not be scored, and the key that says so.

@@ -8,7 +8,7 @@ use super::expression::Expression;
 use super::patterns::Pattern;
 use super::rule::{DETECTED, Rule, Threshold};
 use super::tail::Tail;
-use super::{BlockReply, Calibration, Fallback, Mode, Policy, Retry, StreamMode, WindowSpec};
+use super::{BlockReply, Calibration, Fallback, Measures, Mode, Policy, Retry, StreamMode, WindowSpec};
 use crate::document::{Document, Item, Problem, Table};
 use crate::score::{Label, Score, Signals};
 use crate::text::{Channel, Str};
@@ -149,10 +149,11 @@ fn read_block(root: &Table<'_>) -> BlockReply {
 
 fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     let name = table.require("name", "give the rule a name").and_then(|item| read_name(&item));
-    let actions = [("allow", Action::Allow), ("flag", Action::Flag), ("retry", Action::Retry), ("block", Action::Block)];
-    let action =
-        table.require("action", "write action = \"flag\", \"retry\" or \"block\"").and_then(|item| item.choice(&actions));
+    let actions = Action::ALL.map(|action| (action.as_str(), action));
+    let help = "write action = \"flag\", \"reanchor\", \"retry\" or \"block\"";
+    let action = table.require("action", help).and_then(|item| item.choice(&actions));
     let retry = read_retry(table, action);
+    let measures = read_measures(table, action);
     let channels = read_channels(table);
     let labels = read_labels(table, calibration);
     let signal = table.choice("signal", &Signals::NAMES.map(|name| (name, name)));
@@ -162,7 +163,7 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     if !["labels", "signal", "patterns", "when"].into_iter().any(|key| table.has(key)) {
         table.problem_here("the rule has no condition", Some("add labels, signal, patterns or when"));
     }
-    Some(Rule { name: name?, action: action?, retry, channels, labels, signal, patterns, when })
+    Some(Rule { name: name?, action: action?, retry, measures, channels, labels, signal, patterns, when })
 }
 
 fn read_retry(table: &Table<'_>, action: Option<Action>) -> Option<Retry> {
@@ -187,6 +188,26 @@ fn read_retry(table: &Table<'_>, action: Option<Action>) -> Option<Retry> {
         options.finish();
     }
     (action == Some(Action::Retry)).then_some(retry)
+}
+
+fn read_measures(table: &Table<'_>, action: Option<Action>) -> Option<Measures> {
+    let item = table.item("reanchor");
+    if let (Some(item), Some(action)) = (&item, action)
+        && action != Action::Reanchor
+    {
+        item.problem(format!("the rule's action is {action}"), Some("write action = \"reanchor\", or remove this"));
+    }
+    let mut measures = Measures { remind: true, ..Measures::NONE };
+    if let Some(options) = item.as_ref().and_then(Item::table) {
+        measures.remind = options.bool("reminder").unwrap_or(measures.remind);
+        measures.buffer = options.bool("buffer").unwrap_or(false);
+        measures.fallback = options.bool("fallback").unwrap_or(false);
+        options.finish();
+    }
+    if let Some(item) = item.filter(|_| measures.is_none()) {
+        item.problem("does nothing", Some("set reminder, buffer or fallback to true"));
+    }
+    (action == Some(Action::Reanchor)).then_some(measures)
 }
 
 fn read_channels(table: &Table<'_>) -> Vec<Channel> {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::expression::{Expression, Undecided};
 use super::patterns::Pattern;
-use super::{Evidence, Retry};
+use super::{Evidence, Measures, Retry};
 use crate::score::{Label, Score, Scores};
 use crate::text::{Channel, Str};
 use crate::verdict::Action;
@@ -43,6 +43,8 @@ pub struct Rule {
     pub action: Action,
     /// How, if the action is retry.
     pub retry: Option<Retry>,
+    /// What is done about the conversation, if the action is reanchor.
+    pub measures: Option<Measures>,
     /// The channels it looks at; empty: all.
     pub channels: Vec<Channel>,
     /// Holds if any of these labels reaches its threshold.
@@ -83,6 +85,13 @@ impl Rule {
             Some(Err(Undecided)) => true,
         };
         Some(Fired { span, undecided })
+    }
+
+    /// Whether all that it asks is known before there is an answer.
+    #[must_use]
+    pub fn is_about_the_conversation(&self) -> bool {
+        let of_answer = !self.labels.is_empty() || self.signal.is_some() || !self.patterns.is_empty() || !self.channels.is_empty();
+        !of_answer && self.when.as_ref().is_some_and(|when| !when.asks_about_the_answer())
     }
 
     /// The rule's labels that reach their thresholds.

@@ -18,6 +18,7 @@ pub use redis::RedisSessions;
 
 use crate::drift::{Baseline, Cusum, Ewma};
 use crate::infer::BoxFuture;
+use crate::policy::Measures;
 use crate::text::Str;
 
 /// What is remembered of a conversation.
@@ -33,6 +34,8 @@ pub struct State {
     pub flags: u64,
     /// The turn after which the drift was last 0: it began with the next.
     pub calm: u64,
+    /// What is done about it from the next request on.
+    pub measures: Measures,
 }
 
 /// One judged turn.
@@ -42,6 +45,10 @@ pub struct Turn {
     pub residual: f64,
     /// Whether it was flagged, retried or blocked.
     pub flagged: bool,
+    /// What its answer asks to be done, whether or not there is any drift.
+    pub asked: Measures,
+    /// What was being done when it was asked for: it goes on until the drift is 0 again.
+    pub held: Measures,
 }
 
 /// The charts that states are kept with.
@@ -65,6 +72,7 @@ impl State {
             turns,
             flags: self.flags + u64::from(turn.flagged),
             calm: if drift > 0.0 { self.calm } else { turns },
+            measures: if drift > 0.0 { self.measures.and(turn.held).and(turn.asked) } else { turn.asked },
         }
     }
 }
@@ -160,7 +168,7 @@ mod tests {
     #[test]
     fn a_state_knows_since_when_it_drifts_and_calms_down() {
         let charts = Charts::default();
-        let turn = |residual| Turn { residual, flagged: residual > 2.0 };
+        let turn = |residual| Turn { residual, flagged: residual > 2.0, asked: Measures::NONE, held: Measures::NONE };
         let states: Vec<State> = [-0.5, 0.2, 2.5, 2.5, f64::NAN, -3.0, -3.0]
             .into_iter()
             .scan(State::default(), |state, residual| {
@@ -172,5 +180,23 @@ mod tests {
         assert_eq!((states[3].turns, states[3].flags, states[3].calm), (4, 2, 2));
         assert_eq!((states[4].drift, states[4].turns), (4.0, 5), "what could not be measured moves nothing");
         assert_eq!((states[6].drift, states[6].calm), (0.0, 7));
+    }
+
+    #[test]
+    fn what_is_done_about_a_conversation_ends_when_it_is_calm() {
+        let (remind, buffer) = (Measures::from_bits(1), Measures::from_bits(2));
+        let none = Measures::NONE;
+        let after = |state: State, residual, asked, held| {
+            state.after(Turn { residual, flagged: false, asked, held }, &Charts::default())
+        };
+        let drifting = after(State { drift: 6.0, ..State::default() }, 2.0, none, remind);
+        assert_eq!((drifting.drift, drifting.measures), (7.5, remind));
+        let better = after(drifting, -2.0, buffer, remind);
+        assert_eq!((better.drift, better.measures), (5.0, remind.and(buffer)), "it goes on while there is drift");
+        let unknown = after(better, f64::NAN, none, none);
+        assert_eq!(unknown.measures, better.measures);
+        let calm = after(after(better, -3.0, none, remind), -3.0, none, remind);
+        assert_eq!((calm.drift, calm.measures), (0.0, none));
+        assert_eq!(after(calm, -3.0, remind, none).measures, remind, "what an answer asks for is done once in any case");
     }
 }

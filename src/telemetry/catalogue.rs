@@ -104,6 +104,8 @@ catalogue! {
         "Answers of which a part could not be scored, by reason. The policy's on_error, on_overload and on_unknown say what became of them.";
     SESSION_DRIFT = "session_drift", DRIFT, ["route"],
         "Drift of the conversation after each judged turn, in standard deviations.";
+    DRIFT_MEASURES = "drift_measures_total", Kind::Counter, ["route", "measure", "outcome"],
+        "Requests of drifting conversations for which a rule with the action reanchor asked for a measure, by whether it could be taken.";
     SESSIONS = "sessions", Kind::Gauge, ["store"],
         "Conversations remembered.";
     INCIDENTS_DROPPED = "incidents_dropped_total", Kind::Counter, ["reason"],

@@ -13,6 +13,7 @@ use super::catalogue as family;
 use crate::dialect::Api;
 use crate::guard::events::RetryOutcome;
 use crate::infer::Stage;
+use crate::policy::Measures;
 use crate::score::Label;
 use crate::text::Str;
 use crate::verdict::Unscored;
@@ -42,6 +43,7 @@ pub struct Metrics {
     classifier_queue: IntGauge,
     unscored: IntCounterVec,
     session_drift: HistogramVec,
+    drift_measures: IntCounterVec,
     sessions: IntGaugeVec,
     incidents_dropped: IntCounterVec,
     policy_reloads: IntCounterVec,
@@ -172,6 +174,7 @@ impl Metrics {
             classifier_queue: family::CLASSIFIER_QUEUE.gauge(r).with_label_values::<&str>(&[]),
             unscored: family::UNSCORED.counter(r),
             session_drift: family::SESSION_DRIFT.histogram(r),
+            drift_measures: family::DRIFT_MEASURES.counter(r),
             sessions: family::SESSIONS.gauge(r),
             incidents_dropped,
             policy_reloads,
@@ -242,6 +245,15 @@ impl Metrics {
     /// A conversation's drift after a judged turn, in standard deviations.
     pub fn session_drift(&self, route: &str, drift: f64) {
         self.route(route).session_drift.observe(drift);
+    }
+
+    /// Measures about a drifting conversation: those that a rule asked for, and those of them that were taken.
+    pub fn measured(&self, route: &str, wished: Measures, taken: Measures) {
+        let route = self.route(route);
+        for name in wished.names() {
+            let outcome = if taken.names().any(|other| other == name) { "taken" } else { "impossible" };
+            self.drift_measures.with_label_values(&[&*route.name, name, outcome]).inc();
+        }
     }
 
     /// A route's collapse-rate CUSUM.

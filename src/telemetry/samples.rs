@@ -32,6 +32,7 @@ pub fn allowed() -> Outcome {
         facts: Facts { model: Some("gpt-5-0801".into()), fingerprint: Some("fp_1".into()), ..Facts::default() },
         windows: 1,
         session: None,
+        steered: None,
         ending: Ending::Complete,
         total: Duration::from_millis(800),
         guard: Duration::from_micros(12_340),

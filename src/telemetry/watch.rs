@@ -38,6 +38,9 @@ impl Observe for Metrics {
         if let Some(after) = outcome.session.and_then(|session| session.after) {
             self.session_drift(&subject.route, after.drift);
         }
+        if let Some(steered) = &outcome.steered {
+            self.measured(&subject.route, steered.wished, steered.taken);
+        }
         if let Some(first) = outcome.first_text {
             route.first_text.observe(first.as_secs_f64());
         }

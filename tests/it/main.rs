@@ -21,6 +21,7 @@ mod redis;
 mod reloading;
 mod replay;
 mod sessions;
+mod steering;
 mod stopping;
 mod streaming;
 mod support;

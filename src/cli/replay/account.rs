@@ -13,7 +13,7 @@ use crate::rows::decided;
 use crate::verdict::{Action, Unscored};
 
 /// What may become of an exchange, in the order of columns: the actions, and what is no verdict.
-pub(super) const OUTCOMES: [&str; 6] = ["allow", "flag", "retry", "block", "unscored", "passed"];
+pub(super) const OUTCOMES: [&str; 7] = ["allow", "flag", "reanchor", "retry", "block", "unscored", "passed"];
 
 /// Findings that are kept. Beyond it they are only counted: a replay of any length takes bounded memory.
 const KEPT: usize = 10_000;

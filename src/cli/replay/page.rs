@@ -10,7 +10,7 @@ const SHOWN: usize = 1000;
 
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:light-dark(#d8dbe0,#3a3f47);--faint:light-dark(#5c6370,#9aa2ad);--card:light-dark(#f6f7f9,#1d2126);\
---allow:light-dark(#1a7f37,#57c774);--flag:light-dark(#0b6e99,#5fb8dd);--retry:light-dark(#9a6700,#e0b13f);\
+--allow:light-dark(#1a7f37,#57c774);--flag:light-dark(#0b6e99,#5fb8dd);--reanchor:light-dark(#00707a,#5cc8d0);--retry:light-dark(#9a6700,#e0b13f);\
 --block:light-dark(#c62828,#ff7b72);--unscored:light-dark(#8250df,#c297ff);--passed:light-dark(#5c6370,#9aa2ad)}\
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}.faint{color:var(--faint)}\
@@ -18,9 +18,9 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8
 th{font-weight:600;color:var(--faint)}.n{text-align:right;font-variant-numeric:tabular-nums}\
 .bar{display:flex;height:1rem;border-radius:4px;overflow:hidden;margin:.5rem 0}.bar i{min-width:2px}\
 .a{font-weight:600;white-space:nowrap}\
-.allow{color:var(--allow)}.flag{color:var(--flag)}.retry{color:var(--retry)}.block{color:var(--block)}\
+.allow{color:var(--allow)}.flag{color:var(--flag)}.reanchor{color:var(--reanchor)}.retry{color:var(--retry)}.block{color:var(--block)}\
 .unscored{color:var(--unscored)}.passed{color:var(--passed)}\
-i.allow,i.flag,i.retry,i.block,i.unscored,i.passed{background:currentColor}\
+i.allow,i.flag,i.reanchor,i.retry,i.block,i.unscored,i.passed{background:currentColor}\
 article{background:var(--card);border:1px solid var(--line);border-radius:6px;padding:.6rem .9rem;margin:.6rem 0}\
 article p{margin:.3rem 0}blockquote{margin:.4rem 0 0;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate}\
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(20rem,1fr));gap:.6rem}.plots article{margin:0}\

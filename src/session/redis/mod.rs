@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use self::wire::{Address, Connection, Reply, WireError};
 use super::{Conversation, Place, Record, SessionError, SessionKey, Sessions, State};
 use crate::infer::BoxFuture;
+use crate::policy::Measures;
 
 /// How long an answer waits for Redis, in all.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -29,15 +30,17 @@ const RECORD: &str = r"
 local measured, residual, flagged = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
 local allowance, most, weight = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, ttl, name, route = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local d, m, t, f, c = 0, 0, 0, 0, 0
+local asked, held = tonumber(ARGV[12]), tonumber(ARGV[13])
+local d, m, t, f, c, a = 0, 0, 0, 0, 0, 0
 if ARGV[11] == 'at' then
-  local known = redis.call('HMGET', KEYS[1], 'd', 'm', 't', 'f', 'c', 'n')
+  local known = redis.call('HMGET', KEYS[1], 'd', 'm', 't', 'f', 'c', 'n', 'a')
   if known[3] then
     d, m, t, f, c = tonumber(known[1]), tonumber(known[2]), tonumber(known[3]), tonumber(known[4]), tonumber(known[5])
-    name = known[6]
+    name, a = known[6], tonumber(known[7]) or 0
   end
 elseif ARGV[11] == 'after' then
-  d, m, t, f, c = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16])
+  d, m, t, f, c = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
+  a = tonumber(ARGV[19])
 end
 if measured then
   d = math.max(0, d + math.max(-most, math.min(most, residual)) - allowance)
@@ -45,10 +48,14 @@ if measured then
 end
 t = t + 1
 f = f + flagged
-if d <= 0 then c = t end
+if d <= 0 then
+  c, a = t, asked
+else
+  a = bit.bor(a, asked, held)
+end
 local exact = function(x) return string.format('%.17g', x) end
 for i = 1, #KEYS - 3 do
-  redis.call('HSET', KEYS[i], 'd', exact(d), 'm', exact(m), 't', t, 'f', f, 'c', c, 'n', name, 'r', route, 'u', now)
+  redis.call('HSET', KEYS[i], 'd', exact(d), 'm', exact(m), 't', t, 'f', f, 'c', c, 'a', a, 'n', name, 'r', route, 'u', now)
   redis.call('PEXPIRE', KEYS[i], ttl)
 end
 local seen, drift, names = KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS]
@@ -63,7 +70,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', '(' .. now * 100
   redis.call('HDEL', names, gone)
 end
 for _, key in ipairs({seen, drift, names}) do redis.call('PEXPIRE', key, ttl + 60000) end
-return {exact(d), exact(m), t, f, c, name, redis.call('ZCARD', seen)}
+return {exact(d), exact(m), t, f, c, a, name, redis.call('ZCARD', seen)}
 ";
 
 /// The conversations with the highest drift. KEYS: seen, drift, names. ARGV: how many.
@@ -71,13 +78,13 @@ const LIST: &str = r"
 local found = {redis.call('ZCARD', KEYS[1])}
 for _, name in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)) do
   local key = redis.call('HGET', KEYS[3], name)
-  local state = key and redis.call('HMGET', key, 'd', 'm', 't', 'f', 'c', 'n', 'r', 'u')
+  local state = key and redis.call('HMGET', key, 'd', 'm', 't', 'f', 'c', 'n', 'r', 'u', 'a')
   if state and state[1] then found[#found + 1] = state end
 end
 return found
 ";
 
-const FIELDS: [&str; 8] = ["d", "m", "t", "f", "c", "n", "r", "u"];
+const FIELDS: [&str; 9] = ["d", "m", "t", "f", "c", "n", "r", "u", "a"];
 const INDEX: [&str; 3] = ["{steadfast}:seen", "{steadfast}:drift", "{steadfast}:names"];
 
 /// The store. Clones share its connections.
@@ -201,20 +208,24 @@ impl Shared {
             name.to_owned(),
             route.to_string(),
             mode.to_owned(),
+            turn.asked.bits().to_string(),
+            turn.held.bits().to_string(),
         ];
         if let Some(Conversation { state, .. }) = &before {
             arguments.extend([state.drift.to_string(), state.mean.to_string()]);
             arguments.extend([state.turns, state.flags, state.calm].map(|count| count.to_string()));
+            arguments.push(state.measures.bits().to_string());
         }
         let replies = self.ask(&[script(RECORD, keys, arguments)]).await?;
         let fields = replies.first().and_then(Reply::list).unwrap_or_default();
-        let [drift, mean, turns, flags, calm, name, count] = fields else { return Err(odd()) };
+        let [drift, mean, turns, flags, calm, measures, name, count] = fields else { return Err(odd()) };
         let state = State {
             drift: drift.number().ok_or_else(odd)?,
             mean: mean.number().ok_or_else(odd)?,
             turns: turns.number().ok_or_else(odd)?,
             flags: flags.number().ok_or_else(odd)?,
             calm: calm.number().ok_or_else(odd)?,
+            measures: Measures::from_bits(measures.number().ok_or_else(odd)?),
         };
         self.count.store(count.number().unwrap_or(0), Ordering::Relaxed);
         Ok(Conversation { name: name.text().ok_or_else(odd)?.into(), route, state, updated: now })
@@ -249,13 +260,15 @@ fn state(key: SessionKey) -> String {
 
 /// A state's hash; `None` where it is not there.
 fn conversation(reply: &Reply) -> Option<Conversation> {
-    let [drift, mean, turns, flags, calm, name, route, updated] = reply.list()? else { return None };
+    let [drift, mean, turns, flags, calm, name, route, updated, measures] = reply.list()? else { return None };
     let state = State {
         drift: drift.number()?,
         mean: mean.number()?,
         turns: turns.number()?,
         flags: flags.number()?,
         calm: calm.number()?,
+        // Not there where a replica of before there were any wrote the state.
+        measures: Measures::from_bits(measures.number().unwrap_or(0)),
     };
     Some(Conversation { name: name.text()?.into(), route: route.text()?.into(), state, updated: updated.number()? })
 }
