@@ -93,6 +93,19 @@ pub enum Cause {
     Rule(usize),
     /// The text could not be scored, and the policy's `on_error`, `on_overload` or `on_unknown` decided.
     Unscored(Unscored),
+    /// Nothing was asked of the model: the route's circuit is open, and the policy blocks meanwhile.
+    Circuit,
+}
+
+impl Cause {
+    /// The rule of the policy that it was, by its place.
+    #[must_use]
+    pub const fn rule(&self) -> Option<usize> {
+        match self {
+            Cause::Rule(rule) => Some(*rule),
+            Cause::Clean | Cause::Unscored(_) | Cause::Circuit => None,
+        }
+    }
 }
 
 /// The outcome for one answer.
@@ -102,7 +115,7 @@ pub struct Verdict {
     pub action: Action,
     /// What made it so.
     pub cause: Cause,
-    /// The rule's name (`on_error`, `on_overload`, `on_unknown` where no rule of the policy decided).
+    /// The rule's name (`on_error`, `on_overload`, `on_unknown`, `circuit` where no rule of the policy decided).
     pub rule: Option<Str>,
     /// The highest score of each label over the windows judged so far.
     pub scores: Scores,

@@ -257,6 +257,10 @@ def drift():
     for panel in [
         lines("Fleet drift", "Chart (CUSUM) of each route's collapse rate by replica. 10 is the alert's limit.",
               query(f"steadfast_fleet_drift{{{ROUTE}}}", "{{route}} {{instance}}"), limit=10),
+        lines("Circuits", "Of routes whose policy has one, by replica: 0 closed, 1 half-open, 2 open.",
+              query(f"steadfast_circuit_state{{{ROUTE}}}", "{{route}} {{instance}}")),
+        lines("Detours", "Exchanges while a circuit was not closed: sent through to see, moved to the fallback, refused.",
+              query(rate("steadfast_circuit_exchanges_total", ROUTE, "route, way"), "{{route}}: {{way}}"), unit="ops"),
         lines("Retries that helped", "Share of attempts after which a good answer left.",
               query(share(rate("steadfast_retries_total", f'{ROUTE}, outcome="recovered"', "route"), rate("steadfast_retries_total", f'{ROUTE}, outcome="attempted"', "route")),
                     "{{route}}"), unit="percentunit"),

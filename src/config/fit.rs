@@ -3,7 +3,7 @@
 use super::{Config, Part, Route, Upstream};
 use crate::dialect::Api;
 use crate::document::Problem;
-use crate::policy::{Mode, Policy};
+use crate::policy::{Detour, Mode, Policy};
 
 /// What cannot work on a route under its policy. Requests in `bedrock-converse` are signed by the client, unless the gateway shows the
 /// upstream a credential of its own: a signed request can only be sent as it is and where it was signed for.
@@ -69,7 +69,8 @@ fn spare(route: &Route, policy: &Policy) -> Vec<Problem> {
     let measures = rules
         .filter(|(_, rule)| rule.measures.is_some_and(|measures| measures.fallback))
         .map(|(index, _)| (format!("rule[{index}].reanchor.fallback"), "set it to false"));
-    measures.map(missing).collect()
+    let circuit = policy.circuit.filter(|circuit| circuit.then == Detour::Fallback);
+    measures.chain(circuit.map(|_| ("circuit.then".to_owned(), "write \"block\""))).map(missing).collect()
 }
 
 fn policy_file(route: &Route) -> String {
@@ -131,6 +132,11 @@ mod tests {
         let found = problems(&format!("{chat}{route}"), &all);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains("rule[0].reanchor.fallback: ") && found[0].contains("fallback = [\"NAME\"]"), "{}", found[0]);
+        let circuit = |then: &str| format!("[circuit]\nrate = 0.3\nthen = \"{then}\"\n");
+        let found = problems(&format!("{chat}{route}"), &circuit("fallback"));
+        assert!(found.len() == 1 && found[0].contains("circuit.then: needs another upstream"), "{found:?}");
+        assert_eq!(problems(&format!("{chat}{spare}"), &circuit("fallback")), [""; 0]);
+        assert_eq!(problems(&format!("{chat}{route}"), &circuit("block")), [""; 0]);
         let signed = format!("{}{route}", upstreams("bedrock-converse", ""));
         let found = problems(&signed, &rule("{ buffer = true }"));
         assert!(found.len() == 1 && found[0].contains("rule[0].reanchor.reminder: "), "{found:?}");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::circuit::{Circuit, Way};
 use crate::dialect::{Api, Facts};
 use crate::infer::Scored;
 use crate::policy::{Measures, Mode, SessionFacts};
@@ -110,6 +111,15 @@ pub struct Steered {
     pub failed: String,
 }
 
+/// An exchange of a route with a circuit.
+#[derive(Clone, Debug)]
+pub struct Passage {
+    /// The circuit.
+    pub circuit: Arc<Circuit>,
+    /// Which way the exchange went.
+    pub way: Way,
+}
+
 /// One exchange, told at the end of its body.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -137,6 +147,10 @@ pub struct Outcome {
     pub session: Option<SessionTurn>,
     /// What was done about its conversation, where a rule with the action reanchor asked for something.
     pub steered: Option<Steered>,
+    /// How the route's circuit let it pass, if there is one.
+    pub passage: Option<Passage>,
+    /// Whether it was sent to the route's fallback upstream from the first: because of its conversation or its circuit.
+    pub spare: bool,
     /// How it ended.
     pub ending: Ending,
     /// From the request to the end of the body.

@@ -14,7 +14,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::body::{BoxError, Erased, GuardedBody, ReplayBody, erase};
-use super::events::{RetryOutcome, Subject};
+use super::circuit::Way;
+use super::events::{Passage, RetryOutcome, Subject};
 use super::follow::Follow;
 use super::live::{Live, Scoring, scoring_context};
 use super::outcome::{self, Failure};
@@ -25,10 +26,10 @@ use super::snapshot::Snapshot;
 use super::steer::steer;
 use super::{RequestId, Target};
 use crate::decode::Encoding;
-use crate::dialect::{Amendment, Dialect, DialectError, Exchange, Recognised, RequestHead};
+use crate::dialect::{Amendment, Dialect, DialectError, Exchange, Facts, Recognised, RequestHead};
 use crate::infer;
 use crate::inspect::{Inspector, Plan, RetryGate};
-use crate::policy::{Fallback, Measures, Mode, Retry, SessionFacts};
+use crate::policy::{Detour, Fallback, Measures, Mode, Retry, SessionFacts};
 use crate::text::Str;
 use crate::verdict::{Action, Cause, Unscored, Verdict};
 
@@ -49,6 +50,8 @@ struct Conduct {
     signature: Option<Signature>,
     /// What is done about the conversation, which drifts.
     measures: Measures,
+    /// It goes to the route's first fallback upstream.
+    spare: bool,
 }
 
 /// Runs one exchange.
@@ -130,6 +133,29 @@ where
     let mut body = body;
     let steered = steer(&snapshot, &*dialect, &exchange, &session, kept, signature.is_some(), &mut body);
     let measures = steered.as_ref().map_or(Measures::NONE, |steered| steered.taken);
+    let mut spare = measures.fallback;
+    // A conversation that is moved to another upstream says nothing of this one.
+    if let Some(circuit) = snapshot.circuit.as_ref().filter(|_| !spare) {
+        let way = circuit.enter(Instant::now());
+        report.passes(Passage { circuit: circuit.clone(), way });
+        let away = way == Way::Away && snapshot.policy.mode == Mode::Enforce;
+        if away && (circuit.spec().then == Detour::Block || signature.is_some()) {
+            report.decide(Verdict {
+                action: Action::Block,
+                cause: Cause::Circuit,
+                rule: Some("circuit".into()),
+                ..Verdict::allow()
+            });
+            let facts = Facts::default();
+            let id = report.request_id();
+            let reply = outcome::refusal(&*dialect, &snapshot.policy, &exchange, &facts, exchange.stream, id);
+            return Ok(outcome::own(reply, report));
+        }
+        spare = away;
+    }
+    if spare {
+        report.to_spare();
+    }
     report.steered(steered);
     // The answer must be readable; a compressed one that comes all the same is decoded as a whole.
     if !signature.as_ref().is_some_and(|signature| signature.covers(&ACCEPT_ENCODING)) {
@@ -147,6 +173,7 @@ where
         method: head.method.clone(),
         signature,
         measures,
+        spare,
         snapshot,
     };
     conduct.snapshot.budget.deposit();
@@ -249,7 +276,7 @@ impl Conduct {
         ResB: Body<Data = Bytes> + Send + 'static,
         ResB::Error: Into<BoxError>,
     {
-        let mut target = Target { attempt: 1, fallback: self.measures.fallback.then_some(0) };
+        let mut target = Target { attempt: 1, fallback: self.spare.then_some(0) };
         let mut body = body;
         loop {
             if target.attempt > 1 {

@@ -5,6 +5,7 @@
 
 mod assess;
 mod body;
+mod circuit;
 pub mod events;
 mod exchange;
 mod follow;
@@ -22,6 +23,7 @@ use crate::text::Str;
 
 pub use assess::{Assessment, assess};
 pub use body::{BoxError, Erased, GuardedBody, ReplayBody};
+pub use circuit::{Change, Circuit, Phase, Told, Way};
 pub use layer::{GuardLayer, GuardService};
 pub use outcome::Failure;
 pub use recorded::{Fate, Recorded, Replayed, rejudge};

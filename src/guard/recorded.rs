@@ -14,7 +14,7 @@ use crate::decode::{self, DecodeError, Encoding};
 use crate::dialect::{Api, Exchange, Recognised, RequestHead};
 use crate::policy::SessionFacts;
 use crate::text::Str;
-use crate::verdict::{Action, Cause, Unscored};
+use crate::verdict::{Action, Unscored};
 
 /// A request and the answer that came.
 #[derive(Clone, Debug)]
@@ -116,10 +116,7 @@ pub async fn rejudge(snapshot: &Snapshot, recorded: &Recorded, api: Option<Api>)
             signals: &verdict.signals,
             measured: inspector.unscored().is_empty() && inspector.windows_cut() > 0,
             flagged: verdict.action > Action::Allow,
-            rule: match verdict.cause {
-                Cause::Rule(rule) => Some(rule),
-                Cause::Clean | Cause::Unscored(_) => None,
-            },
+            rule: verdict.cause.rule(),
             id: inspector.facts().id.as_deref(),
         };
         follow.record(&turn, answers.iter().map(String::as_str));

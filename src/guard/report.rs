@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
-use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, RetryOutcome, SessionTurn, Steered, Subject};
+use super::events::{Attempt, Ending, Excerpt, Observe, Outcome, Passage, RetryOutcome, SessionTurn, Steered, Subject};
 use super::follow::{Follow, Judged, delivered};
 use super::live::Live;
 use super::outcome;
@@ -46,6 +46,8 @@ pub(super) struct Report {
     follow: Option<Follow>,
     session: Option<SessionTurn>,
     steered: Option<Steered>,
+    passage: Option<Passage>,
+    spare: bool,
 }
 
 impl Report {
@@ -71,6 +73,8 @@ impl Report {
             follow: None,
             session: None,
             steered: None,
+            passage: None,
+            spare: false,
         }
     }
 
@@ -147,6 +151,28 @@ impl Report {
         self.steered = steered;
     }
 
+    /// The route has a circuit, and this is the way that it lets the exchange go.
+    pub(super) fn passes(&mut self, passage: Passage) {
+        self.passage = Some(passage);
+    }
+
+    /// The exchange goes to the route's fallback upstream from the first.
+    pub(super) fn to_spare(&mut self) {
+        self.spare = true;
+    }
+
+    /// Whether the answer, or an attempt before it, came to this or worse; `None` where that is not known.
+    fn came_to(&self, bad: Action, ending: Ending) -> Option<bool> {
+        let by_rule = |verdict: &Verdict| verdict.cause.rule().is_some() && verdict.action >= bad;
+        let verdict = self.verdict.as_ref();
+        if verdict.is_some_and(by_rule) || self.retried.iter().any(|attempt| by_rule(&attempt.verdict)) {
+            return Some(true);
+        }
+        let whole = matches!(ending, Ending::Complete | Ending::Refused | Ending::Cut);
+        let judged = verdict.is_some_and(|verdict| !matches!(verdict.cause, Cause::Unscored(_) | Cause::Circuit));
+        (whole && judged && self.unscored.is_empty()).then_some(false)
+    }
+
     /// Records the turn before the last of a judged answer leaves.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>, live: &Live) -> Poll<()> {
         if self.follow.is_some() {
@@ -180,10 +206,7 @@ impl Report {
             signals: &verdict.signals,
             measured: self.unscored.is_empty() && self.judged_windows > 0,
             flagged: verdict.action > Action::Allow || !self.retried.is_empty(),
-            rule: match verdict.cause {
-                Cause::Rule(rule) => Some(rule),
-                Cause::Clean | Cause::Unscored(_) => None,
-            },
+            rule: verdict.cause.rule(),
             id: self.facts.id.as_deref(),
         };
         follow.record(&judged, answers);
@@ -276,6 +299,11 @@ impl Report {
             self.observe.on_retry(&self.subject, said);
         }
         let now = Instant::now();
+        if let Some(Passage { circuit, way }) = &self.passage
+            && let Some(bad) = self.came_to(circuit.spec().bad, ending)
+        {
+            circuit.judged(*way, bad, &self.subject.request_id, now);
+        }
         let outcome = Outcome {
             subject: self.subject,
             streamed: self.streamed,
@@ -289,6 +317,8 @@ impl Report {
             windows: self.windows,
             session: self.session,
             steered: self.steered,
+            passage: self.passage,
+            spare: self.spare,
             ending,
             total: now - self.started,
             guard: self.upstream_ended.map_or(Duration::ZERO, |ended| now - ended),

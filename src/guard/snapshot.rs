@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tower::retry::budget::{Budget, TpsBudget};
 
+use super::circuit::Circuit;
 use super::events::{Observe, Unobserved};
 use crate::detect::Detector;
 use crate::dialect::{Api, Dialects};
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub drift_limit: f64,
     /// Where conversations are remembered; `None`: each request is its own.
     pub tracking: Option<Tracking>,
+    /// Opens when the route's model collapses; `None`: never.
+    pub circuit: Option<Arc<Circuit>>,
     /// Bounds.
     pub limits: Limits,
     /// The global retry budget, shared by all routes.
@@ -83,6 +86,7 @@ impl Snapshot {
             baseline: Arc::default(),
             drift_limit: drift::LIMIT,
             tracking: None,
+            circuit: None,
             limits: Limits::default(),
             budget: Arc::new(TpsBudget::default()),
             observe: Arc::new(Unobserved),

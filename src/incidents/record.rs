@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::time::{rfc3339, unix_ms};
+use crate::guard::{Change, Phase};
 use crate::guard::events::{Attempt, Excerpt, Outcome, Steered};
 use crate::policy::Mode;
 use crate::score::Scores;
@@ -43,7 +44,7 @@ pub struct Incident {
     pub id: String,
     /// When the exchange ended, RFC 3339.
     pub time: String,
-    /// `fleet` where it is a route that moved as a whole, and not one answer.
+    /// `fleet` where it is a route that moved as a whole, `circuit` where its circuit opened or closed, and not one answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// The gateway's id of the request, as in headers and logs.
@@ -273,33 +274,57 @@ impl Incident {
     pub fn of_fleet(alarm: &Alarm, now: SystemTime) -> Incident {
         let name = |text: &str| cut(text, NAME);
         Incident {
+            model: alarm.model.as_deref().map(name),
+            persona: alarm.persona.as_deref().map(str::to_owned),
+            evidence: Some(cut(&format!("{}; since {}", alarm.sentence(), rfc3339(unix_ms(alarm.since))), EVIDENCE)),
+            upstream: Fingerprint { id: None, model: alarm.after.as_deref().map(name), fingerprint: None },
+            ..Incident::of_route("fleet", "fleet drift", (&alarm.route, &alarm.policy, alarm.mode), &alarm.first, now)
+        }
+    }
+
+    /// The incident of a route's circuit that has opened or closed; `None` for the steps between.
+    #[must_use]
+    pub fn of_circuit(change: &Change, now: SystemTime) -> Option<Incident> {
+        let word = match change.phase {
+            Phase::Closed => "closed",
+            Phase::Open => "opened",
+            Phase::HalfOpen => return None,
+        };
+        let route = (&*change.route, &*change.policy, change.mode);
+        let evidence = Some(format!("the circuit has {word}: {}", change.why));
+        Some(Incident { evidence, ..Incident::of_route("circuit", "circuit", route, &change.request, now) })
+    }
+
+    /// An incident about a route (its name, its policy's, and whether that acts), and not about one answer.
+    fn of_route(kind: &str, rule: &str, (route, policy, acts): (&str, &str, Mode), request: &str, now: SystemTime) -> Incident {
+        Incident {
             id: Ulid::from_datetime(now).to_string(),
             time: rfc3339(unix_ms(now)),
-            kind: Some("fleet".to_owned()),
-            request_id: alarm.first.to_string(),
-            route: alarm.route.to_string(),
-            policy: alarm.policy.to_string(),
-            rule: "fleet drift".to_owned(),
+            kind: Some(kind.to_owned()),
+            request_id: request.to_owned(),
+            route: route.to_owned(),
+            policy: policy.to_owned(),
+            rule: rule.to_owned(),
             action: Action::Flag.as_str().to_owned(),
-            mode: mode(alarm.mode),
+            mode: mode(acts),
             ending: String::new(),
             status: 0,
             stream: false,
             api: None,
-            model: alarm.model.as_deref().map(name),
-            persona: alarm.persona.as_deref().map(str::to_owned),
+            model: None,
+            persona: None,
             session: None,
             drift: None,
             measures: None,
             labels: Vec::new(),
             signals: BTreeMap::new(),
             span: None,
-            evidence: Some(cut(&format!("{}; since {}", alarm.sentence(), rfc3339(unix_ms(alarm.since))), EVIDENCE)),
+            evidence: None,
             excerpt: None,
             text: None,
             attempts: Vec::new(),
             upstream_calls: 0,
-            upstream: Fingerprint { id: None, model: alarm.after.as_deref().map(name), fingerprint: None },
+            upstream: Fingerprint::default(),
             total_ms: 0,
             guard_ms: 0.0,
             review: None,

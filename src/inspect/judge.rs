@@ -158,7 +158,7 @@ impl Inspector {
         let action = if now { self.settle(hit.action, hit.rule) } else { hit.action };
         let so_far = match self.worst.cause {
             Cause::Rule(rule) => self.plan.policy.severity(self.worst.action, rule),
-            Cause::Clean | Cause::Unscored(_) => (self.worst.action, self.worst.action),
+            Cause::Clean | Cause::Unscored(_) | Cause::Circuit => (self.worst.action, self.worst.action),
         };
         if self.plan.policy.severity(action, hit.rule) > so_far || self.worst.cause == Cause::Clean {
             self.worst = Verdict {

@@ -2,6 +2,7 @@
 
 pub mod cases;
 mod check;
+mod circuit;
 mod expression;
 mod measures;
 mod parse;
@@ -11,6 +12,7 @@ mod tail;
 
 use std::time::Duration;
 
+pub use circuit::{CircuitSpec, Detour};
 pub use expression::{Expression, ExpressionFault, Undecided};
 pub use measures::Measures;
 pub use patterns::{Pattern, PatternFault};
@@ -220,6 +222,8 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// The client's answer to a block.
     pub block: BlockReply,
+    /// What is done when a route collapses as a whole.
+    pub circuit: Option<CircuitSpec>,
     /// Of the patterns that forbid something.
     tail: Tail,
 }

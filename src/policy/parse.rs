@@ -1,9 +1,11 @@
-//! Reads a policy file, noting every mistake with its place. The only file that knows the keys of a policy.
+//! Reads a policy file, noting every mistake with its place. The only file that knows the keys of a policy, those of
+//! `[circuit]` aside.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::circuit;
 use super::expression::Expression;
 use super::patterns::Pattern;
 use super::rule::{DETECTED, Rule, Threshold};
@@ -15,7 +17,7 @@ use crate::text::{Channel, Str};
 use crate::verdict::Action;
 
 /// Names that verdicts use where no rule decided.
-const RESERVED: [&str; 3] = ["on_error", "on_overload", "on_unknown"];
+const RESERVED: [&str; 4] = ["on_error", "on_overload", "on_unknown", "circuit"];
 
 /// Labels with a rule-based detector, so that they are judged without a classifier too.
 const DETECTED_LABELS: [Label; 2] = [Label::IdentitySwap, Label::BaseModelRegression];
@@ -83,6 +85,7 @@ fn read(root: &Table<'_>, file: Option<&str>, calibration: &Calibration) -> Poli
         deadline: read_deadline(root),
         rules,
         block: read_block(root),
+        circuit: circuit::read(root),
         tail,
     };
     root.finish();

@@ -14,7 +14,7 @@ use crate::config::{self, Config, Files};
 use crate::dialect::{Api, Dialects};
 use crate::document::Problem;
 use crate::guard::events::{Observe, Unobserved};
-use crate::guard::{Limits, Snapshot};
+use crate::guard::{Circuit, Limits, Snapshot, Told};
 use crate::infer::Scorer;
 use crate::policy::{Calibration, Policy};
 use crate::score::Label;
@@ -44,6 +44,8 @@ pub struct Basis {
     pub budget: Arc<dyn Budget + Send + Sync>,
     /// Where conversations are remembered; `None`: each request is its own.
     pub sessions: Option<Arc<dyn Sessions>>,
+    /// Who is told when a route's circuit opens and closes.
+    pub circuit_told: Told,
 }
 
 impl Default for Basis {
@@ -57,6 +59,7 @@ impl Default for Basis {
             metrics: Arc::new(Metrics::new()),
             budget: Arc::new(TpsBudget::default()),
             sessions: None,
+            circuit_told: Arc::new(|_| {}),
         }
     }
 }
@@ -87,6 +90,7 @@ impl Basis {
             baseline,
             drift_limit,
             tracking,
+            circuit: None,
             limits: Limits {
                 request_body: usize::try_from(config.limits.request_body).unwrap_or(usize::MAX),
                 held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
@@ -144,7 +148,7 @@ pub struct Route {
 
 impl Live {
     /// Builds what a configuration describes. From `previous` it takes over what has not changed and is worth keeping: connections to
-    /// upstreams, the count of exchanges under way.
+    /// upstreams, the count of exchanges under way, circuits.
     ///
     /// # Errors
     /// Every mistake in policies and personas, and what is wrong with TLS.
@@ -186,6 +190,7 @@ impl Live {
             snapshot.dialects = dialects.clone();
             snapshot.own_credential = targets.iter().all(|upstream| upstream.config.replaces_authorization());
             snapshot.limits.fallbacks = targets.len().saturating_sub(1);
+            snapshot.circuit = circuit(&snapshot, basis, previous);
             basis.metrics.add_route(&name);
             if let Some(persona) = &snapshot.persona
                 && let Some(calibrated_at) = persona.thresholds.calibrated_at
@@ -217,7 +222,19 @@ impl Live {
             Some(live) if live.admission.limit() == config.limits.in_flight => live.admission.clone(),
             _ => Admission::new(config.limits.in_flight),
         };
+        for route in &routes {
+            basis.metrics.set_circuit(&route.name, route.snapshot.circuit.as_ref().map(|circuit| circuit.phase()));
+        }
         let keys = config.server.client_keys.as_ref().map(ClientKeys::new);
         Ok(Live { config: Arc::new(config), files, dialects, routes, tls, keys, admission })
     }
+}
+
+/// The circuit that a route's policy asks for: the one that the route had, where nothing about it has changed.
+fn circuit(snapshot: &Snapshot, basis: &Basis, previous: Option<&Live>) -> Option<Arc<Circuit>> {
+    let kept = previous
+        .and_then(|live| live.routes.iter().find(|route| route.name == snapshot.route))
+        .and_then(|route| route.snapshot.circuit.clone())
+        .filter(|circuit| circuit.is_of(&snapshot.policy));
+    kept.or_else(|| Circuit::of(&snapshot.policy, snapshot.route.clone(), basis.circuit_told.clone()).map(Arc::new))
 }

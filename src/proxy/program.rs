@@ -21,6 +21,7 @@ use super::stack::Gateway;
 use crate::admin::Classifier;
 use crate::config::{ClassifierPath, Config, IncidentStore, SessionStore, Sources};
 use crate::document::Problem;
+use crate::guard::Change;
 use crate::guard::events::{Observe, Observers};
 use crate::incidents::{self, Incident, Incidents};
 use crate::policy::Calibration;
@@ -135,6 +136,8 @@ impl Program {
                 incidents.record(Incident::of_fleet(alarm, SystemTime::now()));
             }
         })));
+        let (kept, metrics) = (incidents.clone(), basis.metrics.clone());
+        basis.circuit_told = Arc::new(move |change| circuit_changed(change, &metrics, kept.as_ref()));
         watchers.extend(watcher);
         basis.observe = Arc::new(Observers(watchers));
 
@@ -289,6 +292,22 @@ fn open_sessions(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Sessions>
             "this build cannot keep conversations in Redis",
             Some("build with the feature redis, or set session.store = \"memory\""),
         )]),
+    }
+}
+
+/// A route's circuit has opened or closed: everybody is told.
+fn circuit_changed(change: &Change, metrics: &Metrics, incidents: Option<&Incidents>) {
+    metrics.set_circuit(&change.route, Some(change.phase));
+    tracing::warn!(
+        route = &*change.route,
+        policy = &*change.policy,
+        state = ?change.phase,
+        request_id = &*change.request,
+        "the route's circuit changes: {}",
+        change.why
+    );
+    if let (Some(incidents), Some(incident)) = (incidents, Incident::of_circuit(change, SystemTime::now())) {
+        incidents.record(incident);
     }
 }
 

@@ -118,6 +118,10 @@ catalogue! {
         "Always 1; its labels say what is running.";
     FLEET_DRIFT = "fleet_drift", Kind::Gauge, ["route"],
         "The route's collapse-rate CUSUM: log-likelihood in favour of a collapsed fleet.";
+    CIRCUIT_STATE = "circuit_state", Kind::Gauge, ["route"],
+        "The route's circuit in this replica: 0 closed, 1 half-open, 2 open. Only routes whose policy has a circuit.";
+    CIRCUIT_EXCHANGES = "circuit_exchanges_total", Kind::Counter, ["route", "way"],
+        "Exchanges while the route's circuit was not closed: sent through to see, moved to the fallback, refused.";
     CALIBRATION = "calibration_timestamp_seconds", Kind::Gauge, ["persona"],
         "When the persona's thresholds were calibrated, in seconds since 1970.";
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::Metrics;
 use crate::drift::RateCusum;
@@ -30,6 +30,8 @@ struct Key {
     route: Str,
     model: Option<Str>,
     persona: Option<Str>,
+    /// The answers of the route's fallback upstream.
+    spare: bool,
 }
 
 /// A fleet alarm.
@@ -207,7 +209,7 @@ impl Fleet {
 
     fn take(&self, outcome: &Outcome, flagged: bool, now: SystemTime) {
         let subject = &outcome.subject;
-        let mut key = Key { route: subject.route.clone(), model: subject.model.clone(), persona: subject.persona.clone() };
+        let mut key = Key { route: subject.route.clone(), model: subject.model.clone(), persona: subject.persona.clone(), spare: outcome.spare };
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.len() >= STREAMS && !streams.contains_key(&key) {
             key.model = None;
@@ -231,10 +233,19 @@ impl Fleet {
             after: stream.current.clone(),
         });
         // The route's gauge is its worst stream's.
-        let worst =
-            streams.iter().filter(|(other, _)| other.route == key.route).map(|(_, stream)| stream.sum).fold(0.0, f64::max);
+        let highest = |spare: bool| {
+            let of_route = streams.iter().filter(|(other, _)| other.route == key.route && other.spare == spare);
+            of_route.map(|(_, stream)| stream.sum).fold(0.0, f64::max)
+        };
+        let own = highest(false);
+        let worst = own.max(highest(true));
         drop(streams);
         self.metrics.set_fleet_drift(&key.route, worst);
+        if let Some(passage) = &outcome.passage
+            && passage.circuit.fleet(own, &subject.request_id, Instant::now())
+        {
+            self.begin_anew(&key.route);
+        }
         if let Some(alarm) = raised {
             tracing::warn!(
                 route = &*alarm.route,
@@ -249,11 +260,21 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// The route's circuit has closed: what was added up before that says nothing of what answers now.
+    fn begin_anew(&self, route: &Str) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, stream) in streams.iter_mut().filter(|(key, _)| key.route == *route && !key.spare) {
+            stream.sum = 0.0;
+        }
+    }
+}
+
 impl Observe for Fleet {
     fn on_end(&self, outcome: &Outcome) {
         // What was not judged, or could not be scored, says nothing of the model.
         let Some(verdict) = outcome.verdict.as_ref().filter(|_| outcome.unscored.is_empty()) else { return };
-        if matches!(verdict.cause, Cause::Unscored(_)) {
+        if matches!(verdict.cause, Cause::Unscored(_) | Cause::Circuit) {
             return;
         }
         let flagged = verdict.action > Action::Allow || !outcome.retried.is_empty();

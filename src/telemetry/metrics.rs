@@ -11,6 +11,7 @@ use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, I
 
 use super::catalogue as family;
 use crate::dialect::Api;
+use crate::guard::Phase;
 use crate::guard::events::RetryOutcome;
 use crate::infer::Stage;
 use crate::policy::Measures;
@@ -50,6 +51,8 @@ pub struct Metrics {
     in_flight: IntGaugeVec,
     build: IntGaugeVec,
     fleet_drift: GaugeVec,
+    circuit_state: IntGaugeVec,
+    circuit_exchanges: IntCounterVec,
     calibration: GaugeVec,
     routes: ArcSwap<HashMap<Str, Arc<RouteMetrics>>>,
     /// Serialises the growth of `routes`.
@@ -85,6 +88,9 @@ const RETRY_OUTCOMES: [RetryOutcome; 7] = [
     RetryOutcome::Committed,
     RetryOutcome::Unsupported,
 ];
+
+/// What exchanges get while a circuit is not closed.
+pub(super) const CIRCUIT_WAYS: [&str; 3] = ["probe", "fallback", "block"];
 
 /// Every reason, by its discriminant.
 const UNSCORED: [Unscored; 6] =
@@ -181,6 +187,8 @@ impl Metrics {
             in_flight: family::IN_FLIGHT.gauge(r),
             build: family::BUILD.gauge(r),
             fleet_drift: family::FLEET_DRIFT.float_gauge(r),
+            circuit_state: family::CIRCUIT_STATE.gauge(r),
+            circuit_exchanges: family::CIRCUIT_EXCHANGES.counter(r),
             calibration: family::CALIBRATION.float_gauge(r),
             routes: ArcSwap::default(),
             growing: Mutex::new(()),
@@ -260,6 +268,27 @@ impl Metrics {
     pub fn set_fleet_drift(&self, route: &str, cusum: f64) {
         let route = self.route(route);
         self.fleet_drift.with_label_values(&[&*route.name]).set(cusum);
+    }
+
+    /// The state of a route's circuit; `None`: it has none.
+    pub fn set_circuit(&self, route: &str, phase: Option<Phase>) {
+        let route = self.route(route);
+        let labels = [&*route.name];
+        match phase {
+            Some(phase) => {
+                self.circuit_state.with_label_values(&labels).set(phase as i64);
+                for way in CIRCUIT_WAYS {
+                    self.circuit_exchanges.with_label_values(&[&*route.name, way]);
+                }
+            }
+            // There may never have been one.
+            None => drop(self.circuit_state.remove_label_values(&labels)),
+        }
+    }
+
+    /// An exchange while the route's circuit was not closed.
+    pub(super) fn detoured(&self, route: &RouteMetrics, way: &'static str) {
+        self.circuit_exchanges.with_label_values(&[&*route.name, way]).inc();
     }
 
     /// When a persona's thresholds were calibrated, in seconds since 1970.

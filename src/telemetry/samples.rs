@@ -33,6 +33,8 @@ pub fn allowed() -> Outcome {
         windows: 1,
         session: None,
         steered: None,
+        passage: None,
+        spare: false,
         ending: Ending::Complete,
         total: Duration::from_millis(800),
         guard: Duration::from_micros(12_340),

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::metrics::{Metrics, RouteMetrics, api_name};
+use super::metrics::{CIRCUIT_WAYS, Metrics, RouteMetrics, api_name};
+use crate::guard::Way;
 use crate::guard::events::{Ending, Observe, Outcome, RetryOutcome, Subject};
 use crate::infer::Scored;
 use crate::policy::Mode;
-use crate::verdict::{Action, Verdict};
+use crate::verdict::{Action, Cause, Verdict};
 
 impl Observe for Metrics {
     fn on_window(&self, _: &Subject, scored: &Scored) {
@@ -41,6 +42,9 @@ impl Observe for Metrics {
         if let Some(steered) = &outcome.steered {
             self.measured(&subject.route, steered.wished, steered.taken);
         }
+        if let Some(way) = detour(outcome) {
+            self.detoured(&route, way);
+        }
         if let Some(first) = outcome.first_text {
             route.first_text.observe(first.as_secs_f64());
         }
@@ -66,9 +70,20 @@ impl Metrics {
     }
 }
 
-/// The verdict to count: none for what was let through unscored, and none for a clean answer that did not come to its end.
+/// What an exchange got because the route's circuit was not closed. In shadow mode nothing but the look at what comes of it.
+fn detour(outcome: &Outcome) -> Option<&'static str> {
+    let [probe, fallback, block] = CIRCUIT_WAYS;
+    match outcome.passage.as_ref()?.way {
+        Way::Own => None,
+        Way::Probe => Some(probe),
+        Way::Away if outcome.spare => Some(fallback),
+        Way::Away => outcome.verdict.as_ref().filter(|verdict| verdict.cause == Cause::Circuit).map(|_| block),
+    }
+}
+
+/// The verdict to count: none where the model was not asked (its circuit is open), none for what was let through unscored, and none for a clean answer that did not come to its end.
 fn final_verdict(outcome: &Outcome) -> Option<&Verdict> {
-    let verdict = outcome.verdict.as_ref()?;
+    let verdict = outcome.verdict.as_ref().filter(|verdict| verdict.cause != Cause::Circuit)?;
     let clean = verdict.action == Action::Allow && verdict.rule.is_none();
     let whole = matches!(outcome.ending, Ending::Complete | Ending::Refused | Ending::Cut);
     (!clean || (whole && outcome.unscored.is_empty())).then_some(verdict)
@@ -86,7 +101,7 @@ mod tests {
     use super::*;
     use crate::guard::events::Attempt;
     use crate::telemetry::{Format, samples};
-    use crate::verdict::{Cause, Unscored};
+    use crate::verdict::Unscored;
 
     /// The samples of a family that are not zero, without its name.
     fn samples_of(metrics: &Metrics, family: &str) -> Vec<String> {
