@@ -257,6 +257,8 @@ def drift():
     for panel in [
         lines("Fleet drift", "Chart (CUSUM) of each route's collapse rate by replica. 10 is the alert's limit.",
               query(f"steadfast_fleet_drift{{{ROUTE}}}", "{{route}} {{instance}}"), limit=10),
+        lines("Scores that have moved", "Population stability index of each distribution against its baseline, the replica that is furthest off. 0.25 is an incident.",
+              query(f"max by (route, quantity) (steadfast_fleet_shift{{{ROUTE}}}) > 0.1", "{{route}} {{quantity}}"), limit=0.25),
         lines("Circuits", "Of routes whose policy has one, by replica: 0 closed, 1 half-open, 2 open.",
               query(f"steadfast_circuit_state{{{ROUTE}}}", "{{route}} {{instance}}")),
         lines("Detours", "Exchanges while a circuit was not closed: sent through to see, moved to the fallback, refused.",

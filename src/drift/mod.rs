@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | has this conversation moved away from its persona? | [`Cusum`] of standardised residuals, [`Ewma`] beside it | [`limit_for`] on a [`BlockBootstrap`] of harmless conversations |
 //! | do too many answers of a route collapse? | [`RateCusum`], a log-likelihood ratio of two rates | [`RateCusum::limit_for`] |
-//! | has a distribution moved? | [`psi`], [`Histogram`] | the usual 0.1 and 0.25 |
+//! | has a distribution moved? | [`psi`] of a [`Histogram`], kept by a [`Monitor`] | the usual 0.1 and 0.25 |
 //! | since when? | [`mean_shift`], and the last turn at which a CUSUM was 0 | |
 //!
 //! A CUSUM is the chart of choice because it is the fastest to see a lasting shift of known size among all charts with the same rate of
@@ -17,6 +17,7 @@ mod bootstrap;
 mod change;
 mod cusum;
 mod distribution;
+mod monitor;
 mod normal;
 mod random;
 mod rate;
@@ -26,6 +27,7 @@ pub use bootstrap::{BlockBootstrap, BootstrapError, FEWEST_TURNS, false_alarm_ra
 pub use change::{Shift, mean_shift};
 pub use cusum::{Cusum, Ewma};
 pub use distribution::{Histogram, psi};
+pub use monitor::{BASELINE, Monitor, Moved, RECENT};
 pub use normal::{normal_cdf, normal_quantile};
 pub use random::Random;
 pub use rate::RateCusum;

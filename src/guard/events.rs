@@ -28,6 +28,8 @@ pub struct Subject {
     pub api: Option<Api>,
     /// The model asked for. User data: never a metric label.
     pub model: Option<Str>,
+    /// A hash of the system prompt, if there is one.
+    pub prompt: Option<u64>,
     /// The conversation's key, if it has one. User data: never a metric label.
     pub session: Option<Str>,
 }

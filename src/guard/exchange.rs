@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::body::{BoxError, Erased, GuardedBody, ReplayBody, erase};
 use super::circuit::Way;
@@ -117,7 +118,9 @@ where
     // A request that cannot be read is the upstream's to refuse; its answer is judged all the same.
     let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     let exchange = Arc::new(dialect.read_request(&seen, &body).unwrap_or_else(|_| Exchange::unknown(dialect.api())));
-    report.subject_mut().model = exchange.model.clone();
+    let subject = report.subject_mut();
+    subject.model = exchange.model.clone();
+    subject.prompt = exchange.system.as_deref().map(|system| xxh3_64(system.as_bytes()));
     let request_id = Str::from(report.request_id());
     let follow = Follow::begin(&snapshot, &head, &body, &exchange, &request_id).await;
     let session = follow.as_ref().map_or_else(
@@ -191,6 +194,7 @@ fn subject(snapshot: &Snapshot, head: &request::Parts) -> Subject {
         persona: snapshot.persona.as_ref().map(|persona| persona.name.clone()),
         api: None,
         model: None,
+        prompt: None,
         session: None,
     }
 }

@@ -278,7 +278,7 @@ impl Incident {
             persona: alarm.persona.as_deref().map(str::to_owned),
             evidence: Some(cut(&format!("{}; since {}", alarm.sentence(), rfc3339(unix_ms(alarm.since))), EVIDENCE)),
             upstream: Fingerprint { id: None, model: alarm.after.as_deref().map(name), fingerprint: None },
-            ..Incident::of_route("fleet", "fleet drift", (&alarm.route, &alarm.policy, alarm.mode), &alarm.first, now)
+            ..Incident::of_route("fleet", alarm.rule(), (&alarm.route, &alarm.policy, alarm.mode), &alarm.first, now)
         }
     }
 

@@ -118,6 +118,8 @@ catalogue! {
         "Always 1; its labels say what is running.";
     FLEET_DRIFT = "fleet_drift", Kind::Gauge, ["route"],
         "The route's collapse-rate CUSUM: log-likelihood in favour of a collapsed fleet.";
+    FLEET_SHIFT = "fleet_shift", Kind::Gauge, ["route", "quantity"],
+        "How far a distribution of the route's label scores or signals has moved from its baseline: population stability index.";
     CIRCUIT_STATE = "circuit_state", Kind::Gauge, ["route"],
         "The route's circuit in this replica: 0 closed, 1 half-open, 2 open. Only routes whose policy has a circuit.";
     CIRCUIT_EXCHANGES = "circuit_exchanges_total", Kind::Counter, ["route", "way"],

@@ -1,28 +1,29 @@
-//! Fleet drift: does a route as a whole collapse? Each route, model and persona has a chart over its answers, flagged or not; when it
-//! goes over its limit there is an incident of its own kind, with the first answer of the change and what answered before and after.
+//! Fleet drift: does a route as a whole collapse, or move? Each route, model and persona has a chart over its answers, flagged or not, and
+//! the distributions of their scores; when the chart goes over its limit or a distribution has moved there is an incident of its own
+//! kind, with the first answer of the change and what answered before and after.
 //!
 //! One answer that is flagged is an answer; one in fifty where there was one in two thousand is a bad push. Knows no policy's rules.
+
+mod origin;
+mod shift;
+mod stream;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use self::shift::{Shift, Shifts};
+use self::stream::{Chart, Stream};
 use super::Metrics;
-use crate::drift::RateCusum;
 use crate::guard::events::{Observe, Outcome};
 use crate::policy::Mode;
 use crate::text::Str;
 use crate::verdict::{Action, Cause};
 
-/// The rate of flagged answers that is usual, and the one to be found fast, where a stream has not shown another.
-const USUAL: f64 = 0.0005;
-const BAD: f64 = 0.02;
-/// Answers for one false alarm on average.
-const ANSWERS_PER_ALARM: f64 = 1e6;
-/// Answers after which a stream's own usual rate is learned anew.
-const BLOCK: u64 = 2000;
 /// Streams that are told apart; models are named by clients. Beyond it a route's other models share one.
 const STREAMS: usize = 500;
+/// Streams whose distributions are watched as well: about 70 kB each.
+const SHIFTS: usize = 100;
 
 /// What answers are watched together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,31 +48,52 @@ pub struct Alarm {
     pub model: Option<Str>,
     /// The persona.
     pub persona: Option<Str>,
-    /// Answers since the change, and those of them that were flagged.
+    /// What was found.
+    pub found: Found,
+    /// Answers since the change.
     pub answers: u64,
-    /// See `answers`.
-    pub flagged: u64,
-    /// The usual rate.
-    pub usual: f64,
     /// When the first answer after the change ended.
     pub since: SystemTime,
-    /// The request of the first flagged answer after it.
+    /// The request of the first answer after it that shows it.
     pub first: Str,
     /// What answered before the change (`model fingerprint`).
     pub before: Option<String>,
     /// What answers now.
     pub after: Option<String>,
+    /// The system prompt before the change and now, each a hash, where most requests have the same.
+    pub prompts: (Option<String>, Option<String>),
+}
+
+/// What a fleet alarm is about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Too many answers were flagged.
+    Rate {
+        /// Answers since the change that were flagged.
+        flagged: u64,
+        /// The usual rate.
+        usual: f64,
+    },
+    /// A distribution has moved.
+    Shift(Shift),
 }
 
 impl Alarm {
     /// In a sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
-        #[expect(clippy::cast_precision_loss, reason = "a count of answers")]
-        let rate = 100.0 * self.flagged as f64 / self.answers.max(1) as f64;
-        let usual = 100.0 * self.usual;
-        let mut text =
-            format!("{} of the last {} answers were flagged ({rate:.1} %, usual: {usual:.2} %)", self.flagged, self.answers);
+        let mut text = match &self.found {
+            Found::Rate { flagged, usual } => {
+                #[expect(clippy::cast_precision_loss, reason = "a count of answers")]
+                let rate = 100.0 * *flagged as f64 / self.answers.max(1) as f64;
+                let usual = 100.0 * usual;
+                format!("{flagged} of the last {} answers were flagged ({rate:.1} %, usual: {usual:.2} %)", self.answers)
+            }
+            Found::Shift(Shift { quantity, moved }) => format!(
+                "{quantity} has moved over the last {} answers: from {:.3} to {:.3} in the middle (stability index {:.2})",
+                self.answers, moved.before, moved.after, moved.index
+            ),
+        };
         match (&self.before, &self.after) {
             (Some(before), Some(after)) if before != after => {
                 text.push_str(&format!("; answered by {after}, before by {before}"))
@@ -79,120 +101,37 @@ impl Alarm {
             (_, Some(after)) => text.push_str(&format!("; answered by {after} as before")),
             _ => {}
         }
+        match &self.prompts {
+            (Some(before), Some(after)) if before != after => {
+                text.push_str(&format!("; the system prompt is another one ({after}, before {before})"));
+            }
+            (_, Some(after)) => text.push_str(&format!("; the system prompt is the same ({after})")),
+            _ => {}
+        }
         text
     }
-}
 
-/// One stream of answers.
-struct Stream {
-    chart: RateCusum,
-    usual: f64,
-    limit: f64,
-    sum: f64,
-    /// Since the sum was last 0.
-    answers: u64,
-    flagged: u64,
-    since: SystemTime,
-    first: Option<Str>,
-    alarmed: bool,
-    /// What answers now, what answered before it, and for how many answers it has been so.
-    current: Option<String>,
-    previous: Option<String>,
-    unchanged: u64,
-    /// Of the block that is being learned from.
-    block: (u64, u64),
+    /// What stands in place of a rule's name in the incident.
+    #[must_use]
+    pub fn rule(&self) -> &'static str {
+        match self.found {
+            Found::Rate { .. } => "fleet drift",
+            Found::Shift(_) => "fleet shift",
+        }
+    }
 }
 
 /// Watches answers for fleets that collapse.
 pub struct Fleet {
     metrics: Arc<Metrics>,
     streams: Mutex<HashMap<Key, Stream>>,
-    usual: (RateCusum, f64),
+    usual: Chart,
     tell: Box<dyn Fn(&Alarm) + Send + Sync>,
 }
 
 impl std::fmt::Debug for Fleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Fleet").finish_non_exhaustive()
-    }
-}
-
-/// A chart and its limit for a usual rate.
-fn chart(usual: f64) -> Option<(RateCusum, f64)> {
-    let chart = RateCusum::new(usual, (4.0 * usual).clamp(BAD, 0.9))?;
-    Some((chart, chart.limit_for(ANSWERS_PER_ALARM)))
-}
-
-impl Stream {
-    fn new((chart, limit): (RateCusum, f64)) -> Self {
-        Stream {
-            chart,
-            usual: USUAL,
-            limit,
-            sum: 0.0,
-            answers: 0,
-            flagged: 0,
-            since: SystemTime::UNIX_EPOCH,
-            first: None,
-            alarmed: false,
-            current: None,
-            previous: None,
-            unchanged: 0,
-            block: (0, 0),
-        }
-    }
-
-    /// Takes in an answer; whether the alarm is raised by it.
-    fn take(&mut self, flagged: bool, request: &Str, fingerprint: Option<String>, now: SystemTime) -> bool {
-        if self.sum == 0.0 {
-            // Whatever changed, changed from here on.
-            (self.answers, self.flagged, self.since, self.first, self.alarmed) = (0, 0, now, None, false);
-        }
-        self.unchanged += 1;
-        if fingerprint.is_some() && fingerprint != self.current {
-            self.previous = std::mem::replace(&mut self.current, fingerprint);
-            self.unchanged = 0;
-        }
-        self.answers += 1;
-        if flagged {
-            self.flagged += 1;
-            self.first.get_or_insert_with(|| request.clone());
-        }
-        // A chart that has alarmed is kept near its limit, so that good answers bring it down in as many as the bad ones took.
-        self.sum = self.chart.next(self.sum, flagged).min(self.limit * 1.5);
-        self.learn(flagged);
-        let raised = self.sum >= self.limit && !self.alarmed;
-        self.alarmed |= raised;
-        raised
-    }
-
-    /// What answered before the change: the one before, where it left shortly before the sum began to rise.
-    fn answered_before(&self) -> Option<String> {
-        let recent = self.unchanged < self.answers + BLOCK;
-        if recent { self.previous.clone() } else { self.current.clone() }
-    }
-
-    /// A route whose policy flags one answer in a hundred has another usual rate than the default; it is learned from whole blocks without
-    /// an alarm, and only ever within what was seen to be quiet.
-    fn learn(&mut self, flagged: bool) {
-        self.block.0 += 1;
-        self.block.1 += u64::from(flagged);
-        if self.block.0 < BLOCK {
-            return;
-        }
-        let (answers, bad) = std::mem::take(&mut self.block);
-        if self.alarmed || self.sum > self.limit / 2.0 {
-            return;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "counts of answers")]
-        let rate = (bad as f64 / answers as f64).max(USUAL);
-        // Charts are made for rates in steps of a half more: a limit takes some milliseconds to find.
-        let usual = 0.5 * (self.usual + rate);
-        if (usual / self.usual).ln().abs() > 0.4
-            && let Some((chart, limit)) = chart(usual)
-        {
-            (self.chart, self.limit, self.usual) = (chart, limit, usual);
-        }
     }
 }
 
@@ -203,7 +142,7 @@ impl Fleet {
     /// Never: the rates above are in order.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, tell: impl Fn(&Alarm) + Send + Sync + 'static) -> Self {
-        let usual = chart(USUAL).expect("the usual rate is below the bad one");
+        let usual = Chart::usual().expect("the usual rate is below the bad one");
         Fleet { metrics, streams: Mutex::new(HashMap::new()), usual, tell: Box::new(tell) }
     }
 
@@ -214,24 +153,35 @@ impl Fleet {
         if streams.len() >= STREAMS && !streams.contains_key(&key) {
             key.model = None;
         }
-        let stream = streams.entry(key.clone()).or_insert_with(|| Stream::new(self.usual));
-        let facts = &outcome.facts;
-        let fingerprint: Vec<&str> = facts.model.as_deref().into_iter().chain(facts.fingerprint.as_deref()).collect();
-        let fingerprint = (!fingerprint.is_empty()).then(|| fingerprint.join(" "));
-        let raised = stream.take(flagged, &subject.request_id, fingerprint, now).then(|| Alarm {
-            route: key.route.clone(),
-            policy: subject.policy.clone(),
-            mode: subject.mode,
-            model: key.model.clone(),
-            persona: key.persona.clone(),
-            answers: stream.answers,
-            flagged: stream.flagged,
-            usual: stream.usual,
-            since: stream.since,
-            first: stream.first.clone().unwrap_or_else(|| subject.request_id.clone()),
-            before: stream.answered_before(),
-            after: stream.current.clone(),
-        });
+        let watched = streams.len() < SHIFTS;
+        let stream = streams.entry(key.clone()).or_insert_with(|| Stream::new(self.usual, watched.then(Shifts::default)));
+        let found = stream.take(outcome, flagged, now);
+        let shown = if stream.compared() { stream.indices() } else { Vec::new() };
+        let raised: Vec<Alarm> = found
+            .into_iter()
+            .map(|change| Alarm {
+                route: key.route.clone(),
+                policy: subject.policy.clone(),
+                mode: subject.mode,
+                model: key.model.clone(),
+                persona: key.persona.clone(),
+                before: stream.origin.before(change.answers),
+                after: stream.origin.now(),
+                prompts: (stream.prompt.before(change.answers), stream.prompt.now()),
+                found: change.found,
+                answers: change.answers,
+                since: change.since,
+                first: change.first,
+            })
+            .collect();
+        // Of a route's streams, the one that has moved furthest speaks for it.
+        let indices: Vec<(&'static str, f64)> = shown
+            .into_iter()
+            .map(|(quantity, index)| {
+                let others = streams.iter().filter(|(other, _)| other.route == key.route);
+                (quantity, others.filter_map(|(_, stream)| stream.index(quantity)).fold(index, f64::max))
+            })
+            .collect();
         // The route's gauge is its worst stream's.
         let highest = |spare: bool| {
             let of_route = streams.iter().filter(|(other, _)| other.route == key.route && other.spare == spare);
@@ -241,18 +191,22 @@ impl Fleet {
         let worst = own.max(highest(true));
         drop(streams);
         self.metrics.set_fleet_drift(&key.route, worst);
+        for (quantity, index) in indices {
+            self.metrics.set_fleet_shift(&key.route, quantity, index);
+        }
         if let Some(passage) = &outcome.passage
             && passage.circuit.fleet(own, &subject.request_id, Instant::now())
         {
             self.begin_anew(&key.route);
         }
-        if let Some(alarm) = raised {
+        for alarm in raised {
             tracing::warn!(
                 route = &*alarm.route,
                 model = alarm.model.as_deref(),
                 persona = alarm.persona.as_deref(),
                 first_request = &*alarm.first,
-                "fleet drift: {}",
+                "{}: {}",
+                alarm.rule(),
                 alarm.sentence()
             );
             (self.tell)(&alarm);
@@ -265,7 +219,7 @@ impl Fleet {
     fn begin_anew(&self, route: &Str) {
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, stream) in streams.iter_mut().filter(|(key, _)| key.route == *route && !key.spare) {
-            stream.sum = 0.0;
+            stream.begin_anew();
         }
     }
 }
@@ -286,6 +240,7 @@ impl Observe for Fleet {
 mod tests {
     use super::*;
     use crate::drift::Random;
+    use crate::score::{Label, Score, Source};
     use crate::telemetry::{Format, samples};
 
     struct Told(Arc<Mutex<Vec<Alarm>>>, Fleet, Arc<Metrics>);
@@ -308,7 +263,7 @@ mod tests {
         let Told(told, fleet, metrics) = fleet();
         let mut random = Random::new(2);
         for _ in 0..5000 {
-            fleet.on_end(&answer(random.unit() < USUAL, "fp_old"));
+            fleet.on_end(&answer(random.unit() < stream::USUAL, "fp_old"));
         }
         assert!(told.lock().unwrap().is_empty());
         let mut answers = 0;
@@ -329,6 +284,41 @@ mod tests {
         let page = Format::Text.render(&metrics.gather());
         let gauge = page.lines().find_map(|line| line.strip_prefix("steadfast_fleet_drift{route=\"/\"} ")).unwrap();
         assert!(gauge.parse::<f64>().unwrap() > 5.0, "{gauge}");
+    }
+
+    #[test]
+    fn a_model_whose_scores_move_is_told_before_any_answer_is_bad() {
+        let Told(told, fleet, metrics) = fleet();
+        let mut random = Random::new(7);
+        let mut say = |number: u64, shift: f64, prompt: u64| {
+            let mut outcome = samples::allowed();
+            outcome.subject.request_id = number.to_string().into();
+            outcome.subject.prompt = Some(prompt);
+            let score = 1.0 / (1.0 + (4.0 - shift - random.normal()).exp());
+            #[expect(clippy::cast_possible_truncation, reason = "a score")]
+            let score = Score::new(score as f32).unwrap();
+            outcome.verdict.as_mut().unwrap().scores.raise(Label::Hostility, score, Source::Model);
+            fleet.on_end(&outcome);
+        };
+        (0..3000).for_each(|number| say(number, 0.0, 1));
+        assert!(told.lock().unwrap().is_empty());
+        (3000..3600).for_each(|number| say(number, 1.0, 2));
+        let told = told.lock().unwrap();
+        let [alarm] = &told[..] else { panic!("told {} times", told.len()) };
+        let Found::Shift(shift) = &alarm.found else { panic!("{alarm:?}") };
+        assert_eq!((shift.quantity, alarm.rule()), ("hostility", "fleet shift"));
+        let first: u64 = alarm.first.parse().unwrap();
+        assert!(first.abs_diff(3000) < 30, "the first answer of the change: {first}");
+        let prompts = (alarm.prompts.0.as_deref(), alarm.prompts.1.as_deref());
+        assert_eq!(prompts, (Some("0000000000000001"), Some("0000000000000002")));
+        let sentence = alarm.sentence();
+        assert!(sentence.starts_with("hostility has moved") && sentence.contains("the system prompt is another one"), "{sentence}");
+        let page = Format::Text.render(&metrics.gather());
+        let gauge = |quantity: &str| -> f64 {
+            let name = format!("steadfast_fleet_shift{{quantity=\"{quantity}\",route=\"/\"}} ");
+            page.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+        };
+        assert!(gauge("hostility") > 0.25 && gauge("hate") < 0.05, "{page}");
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub struct Metrics {
     in_flight: IntGaugeVec,
     build: IntGaugeVec,
     fleet_drift: GaugeVec,
+    fleet_shift: GaugeVec,
     circuit_state: IntGaugeVec,
     circuit_exchanges: IntCounterVec,
     calibration: GaugeVec,
@@ -187,6 +188,7 @@ impl Metrics {
             in_flight: family::IN_FLIGHT.gauge(r),
             build: family::BUILD.gauge(r),
             fleet_drift: family::FLEET_DRIFT.float_gauge(r),
+            fleet_shift: family::FLEET_SHIFT.float_gauge(r),
             circuit_state: family::CIRCUIT_STATE.gauge(r),
             circuit_exchanges: family::CIRCUIT_EXCHANGES.counter(r),
             calibration: family::CALIBRATION.float_gauge(r),
@@ -268,6 +270,12 @@ impl Metrics {
     pub fn set_fleet_drift(&self, route: &str, cusum: f64) {
         let route = self.route(route);
         self.fleet_drift.with_label_values(&[&*route.name]).set(cusum);
+    }
+
+    /// How far the distribution of a label's scores or of a signal has moved.
+    pub fn set_fleet_shift(&self, route: &str, quantity: &'static str, index: f64) {
+        let route = self.route(route);
+        self.fleet_shift.with_label_values(&[&*route.name, quantity]).set(index);
     }
 
     /// The state of a route's circuit; `None`: it has none.

@@ -20,6 +20,7 @@ pub fn allowed() -> Outcome {
             persona: Some("Aria".into()),
             api: Some(Api::OpenAiChat),
             model: Some("gpt-5".into()),
+            prompt: Some(0xAB),
             session: Some("user-1".into()),
         },
         streamed: false,
