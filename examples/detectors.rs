@@ -6,7 +6,8 @@
 //! `{"system"?, "response", "labels", "split"}`. Texts are cut into windows as the gateway cuts them, and each row's identity is held
 //! against the persona that its system prompt describes: without one, against an assistant that has no name. With `--aria` rows without
 //! a system prompt are held against the persona Aria too: in real answers these are swaps (`As an AI developed by OpenAI`), to be read
-//! one by one with `--show`.
+//! one by one with `--show`. The last table is about `authored/` alone, by language: at a score of 0.9, the share of what was found that is
+//! right (precision) and of what there is that was found (recall).
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -31,6 +32,8 @@ struct Row {
     response: String,
     #[serde(default)]
     labels: Vec<String>,
+    #[serde(default)]
+    lang: String,
     split: Option<String>,
 }
 
@@ -62,6 +65,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     let mut clock = Clock::default();
     let mut totals: BTreeMap<(&str, Label), Tally> = BTreeMap::new();
+    let mut languages: BTreeMap<(Label, String), Tally> = BTreeMap::new();
     for group in ["authored", "positives", "negatives", "persona"] {
         for file in files(&folder.join(group))? {
             let mut tallies: BTreeMap<Label, Tally> = BTreeMap::new();
@@ -97,18 +101,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     if !wanted(if label == Label::BaseModelRegression { "degeneration" } else { "identity" }) {
                         continue;
                     }
-                    let tally = tallies.entry(label).or_default();
                     let score = best.get(&label).map_or(0.0, |finding| finding.score.get());
                     let hits = [score >= 0.5, score >= 0.9];
                     let positive = row.labels.iter().any(|name| name == label.as_str());
-                    let counts = if positive { &mut tally.caught } else { &mut tally.alarms };
-                    for (count, hit) in counts.iter_mut().zip(hits) {
-                        *count += usize::from(hit);
-                    }
-                    if positive {
-                        tally.positives += 1
-                    } else {
-                        tally.others += 1
+                    tallies.entry(label).or_default().count(positive, hits);
+                    if group == "authored" {
+                        languages.entry((label, row.lang.clone())).or_default().count(positive, hits);
                     }
                     if hits[0] != positive && shown < show {
                         shown += 1;
@@ -141,9 +139,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for ((group, label), tally) in &totals {
         print_row(group, *label, tally, true);
     }
+    println!("\n| label | language | with it | without | precision | recall |\n| --- | --- | --- | --- | --- | --- |");
+    for ((label, language), tally) in &languages {
+        let [_, caught] = tally.caught;
+        let found = caught + tally.alarms[1];
+        let share = |part: usize, whole: usize| {
+            if whole == 0 { "–".to_owned() } else { format!("{:.3} ({part} of {whole})", part as f64 / whole as f64) }
+        };
+        let (precision, recall) = (share(caught, found), share(caught, tally.positives));
+        println!("| {label} | {language} | {} | {} | {precision} | {recall} |", tally.positives, tally.others);
+    }
     let mean = clock.spent / clock.windows.max(1);
     println!("\n{} windows, {mean:.1?} each, the slowest {:.1?}", clock.windows, clock.slowest);
     Ok(())
+}
+
+impl Tally {
+    fn count(&mut self, positive: bool, hits: [bool; 2]) {
+        let (rows, counts) =
+            if positive { (&mut self.positives, &mut self.caught) } else { (&mut self.others, &mut self.alarms) };
+        *rows += 1;
+        for (count, hit) in counts.iter_mut().zip(hits) {
+            *count += usize::from(hit);
+        }
+    }
 }
 
 fn print_row(name: &str, label: Label, tally: &Tally, always: bool) {

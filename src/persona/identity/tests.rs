@@ -112,6 +112,29 @@ fn own_names_and_disclosures_are_allowed() {
     assert!(swaps(&gpt, "I'm Claude, made by Anthropic.") >= 0.9);
 }
 
+/// The persona decides, not the sentence.
+#[test]
+fn the_same_sentence_is_right_under_one_persona_and_wrong_under_another() {
+    let persona = |name: &str, maker: &str| {
+        Persona::new(name, Identity { maker: Some(maker.into()), is: "an AI assistant".into(), open: false, ..Identity::open() })
+    };
+    let (juniper, claude) = (persona("Juniper", "Hartwell Savings"), persona("Claude", "Anthropic"));
+    for (one, other) in [
+        ("I'm Juniper, the assistant of Hartwell Savings.", "I'm Claude, an AI assistant made by Anthropic."),
+        ("私はJuniperです。ご用件をどうぞ。", "私はAnthropicが開発したClaudeです。"),
+        ("Ich bin Juniper, die Assistentin von Hartwell Savings.", "Ich bin Claude, ein KI-Assistent von Anthropic."),
+        ("Je suis Juniper, l'assistante de Hartwell Savings.", "Je suis Claude, un assistant créé par Anthropic."),
+        ("Soy Juniper, la asistente de Hartwell Savings.", "Soy Claude, un asistente creado por Anthropic."),
+        ("我是Juniper，Hartwell Savings的助手。", "我是Claude，由Anthropic开发的人工智能助手。"),
+    ] {
+        assert!(swaps(&juniper, one) < 0.5, "its own name: {one}");
+        assert!(swaps(&claude, other) < 0.5, "its own name: {other}");
+        assert!(swaps(&juniper, other) >= 0.9, "another's name: {other}");
+    }
+    // A name that nobody knows is weaker evidence, and outside of a whole introduction none.
+    assert!(swaps(&claude, "I'm Juniper, the assistant of Hartwell Savings.") >= 0.5);
+}
+
 #[test]
 fn a_known_name_of_another_maker_is_only_a_name() {
     let identity = Identity { maker: Some("Alderbrook Pharmacy".into()), never: Vec::new(), ..aria().identity };
