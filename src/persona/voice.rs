@@ -10,7 +10,7 @@ use crate::score::{Score, Signals, Source};
 use crate::text::{Channel, floor_char_boundary};
 
 /// Buckets of a vector.
-const BUCKETS: usize = 2048;
+const BUCKETS: usize = 8192;
 /// Bytes of a text that are looked at: its beginning. More of an answer says little more of how it is said.
 const LOOKED_AT: usize = 1500;
 /// Characters below which nothing is said.
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Voice {
     }
 }
 
-/// Counts of two, three and four characters in a row, damped, each in a bucket and with a sign of its own so that collisions cancel.
+/// Counts of one, two and three characters in a row, damped, each in a bucket and with a sign of its own so that collisions cancel.
 fn vector(text: &str) -> Vector {
     let text = text[..floor_char_boundary(text, LOOKED_AT)].to_lowercase();
     let mut characters = vec![' '];
@@ -114,7 +114,7 @@ fn vector(text: &str) -> Vector {
     characters.push(' ');
     let mut vector: Vector = Box::new([0.0; BUCKETS]);
     let mut buffer = String::new();
-    for length in 2..=4 {
+    for length in 1..=3 {
         for run in characters.windows(length) {
             buffer.clear();
             buffer.extend(run);
