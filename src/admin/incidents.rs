@@ -66,7 +66,9 @@ fn query(parameters: &HashMap<String, String>, now: SystemTime) -> std::result::
         match name.as_str() {
             "label" => query.label = Some(one_of("label", value, &Label::ALL.map(Label::as_str)).and_then(|()| parsed(value))?),
             "action" => {
-                query.action = Some(one_of("action", value, &["flag", "reanchor", "retry", "block"]).and_then(|()| parsed::<Action>(value))?)
+                query.action = Some(
+                    one_of("action", value, &["flag", "reanchor", "retry", "block"]).and_then(|()| parsed::<Action>(value))?,
+                )
             }
             "route" => query.route = Some(value.clone()),
             "since" => query.since = Some(time::moment(value, now).map_err(|error| format!("since: {error}"))?),

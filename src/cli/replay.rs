@@ -229,7 +229,7 @@ fn table(out: &mut dyn Write, account: &Account) -> anyhow::Result<()> {
     let exchanges = count(*exchanges, "exchange");
     writeln!(out, "{exchanges} of {input}, persona {persona}, classifier {classifier}\n")?;
 
-    let mut policies = Table::new(&[&["policy", "mode"][..], &OUTCOMES].concat()).right(2..8);
+    let mut policies = Table::new(&[&["policy", "mode"][..], &OUTCOMES].concat()).right(2..9);
     for judged in std::iter::once(policy).chain(against) {
         let counts = OUTCOMES.map(|outcome| judged.count(outcome).to_string());
         policies.row([judged.name.clone(), judged.mode.to_owned()].into_iter().chain(counts));
@@ -242,7 +242,7 @@ fn table(out: &mut dyn Write, account: &Account) -> anyhow::Result<()> {
     };
     policies.write(out, counts)?;
 
-    let mut apis = Table::new(&[&["format"][..], &OUTCOMES].concat()).right(1..7);
+    let mut apis = Table::new(&[&["format"][..], &OUTCOMES].concat()).right(1..8);
     for (api, outcomes) in &account.apis {
         let counts = OUTCOMES.map(|outcome| outcomes.get(outcome).copied().unwrap_or(0).to_string());
         apis.row(std::iter::once((*api).to_owned()).chain(counts));

@@ -3,7 +3,7 @@
 use super::{Config, Part, Route, Upstream};
 use crate::dialect::Api;
 use crate::document::Problem;
-use crate::policy::{Detour, Mode, Policy};
+use crate::policy::{Detour, Measures, Mode, Policy};
 
 /// What cannot work on a route under its policy. Requests in `bedrock-converse` are signed by the client, unless the gateway shows the
 /// upstream a credential of its own: a signed request can only be sent as it is and where it was signed for.
@@ -27,15 +27,21 @@ pub fn unfit(config: &Config, route: &Route, policy: &Policy) -> Vec<Problem> {
                 let temperature = retry.temperature.is_some();
                 [("retry.reanchor", retry.reanchor), ("retry.temperature", temperature), ("retry.fallback", retry.fallback)]
             });
-            let measures = rule
-                .measures
-                .iter()
-                .flat_map(|measures| [("reanchor.reminder", measures.remind), ("reanchor.fallback", measures.fallback)]);
+            let measures = rule.measures.iter().flat_map(|measures| {
+                let Measures { remind, fallback, model, buffer: _ } = *measures;
+                [("reanchor.reminder", remind), ("reanchor.fallback", fallback), ("reanchor.model", model)]
+            });
             for (what, _) in retry.chain(measures).filter(|(_, set)| *set) {
                 let message = format!(
                     "changes the request, but those of route {name:?} are signed by the client (api = \"bedrock-converse\")"
                 );
-                let without = if what == "retry.temperature" { "leave temperature out" } else { "set it to false" };
+                let without = if what == "reanchor.model" {
+                    "leave model out"
+                } else if what == "retry.temperature" {
+                    "leave temperature out"
+                } else {
+                    "set it to false"
+                };
                 let help = format!("{without} in a policy of this route's own, {key}");
                 let key = format!("rule[{index}].{what}");
                 problems.push(Problem { key, ..Problem::of_file(&policy_file, message, Some(&help)) });
@@ -121,7 +127,9 @@ mod tests {
     #[test]
     fn measures_about_a_drifting_conversation_must_be_possible() {
         let rule = |options: &str| {
-            format!("[[rule]]\nname = \"d\"\nwhen = \"session.drift >= session.limit\"\naction = \"reanchor\"\nreanchor = {options}\n")
+            format!(
+                "[[rule]]\nname = \"d\"\nwhen = \"session.drift >= session.limit\"\naction = \"reanchor\"\nreanchor = {options}\n"
+            )
         };
         let all = rule("{ buffer = true, fallback = true }");
         let route = "[[route]]\nupstream = \"a\"\n";

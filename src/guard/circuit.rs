@@ -208,7 +208,12 @@ impl State {
         #[expect(clippy::cast_precision_loss, reason = "at most 10,000")]
         let (count, limit) = (self.bad as f64, rate * spec.answers as f64);
         (bad && count >= limit).then(|| {
-            format!("{} of the last {} answers came to {} or worse (circuit.rate: {rate})", self.bad, self.answers.len(), spec.bad)
+            format!(
+                "{} of the last {} answers came to {} or worse (circuit.rate: {rate})",
+                self.bad,
+                self.answers.len(),
+                spec.bad
+            )
         })
     }
 }

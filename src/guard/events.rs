@@ -151,7 +151,8 @@ pub struct Outcome {
     pub steered: Option<Steered>,
     /// How the route's circuit let it pass, if there is one.
     pub passage: Option<Passage>,
-    /// Whether it was sent to the route's fallback upstream from the first: because of its conversation or its circuit.
+    /// Whether another upstream than the route's own, or another model than was asked for, answered from the first: because of its
+    /// conversation or its circuit.
     pub spare: bool,
     /// How it ended.
     pub ending: Ending,

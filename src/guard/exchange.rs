@@ -137,8 +137,9 @@ where
     let steered = steer(&snapshot, &*dialect, &exchange, &session, kept, signature.is_some(), &mut body);
     let measures = steered.as_ref().map_or(Measures::NONE, |steered| steered.taken);
     let mut spare = measures.fallback;
-    // A conversation that is moved to another upstream says nothing of this one.
-    if let Some(circuit) = snapshot.circuit.as_ref().filter(|_| !spare) {
+    // A conversation that is moved to another upstream or model says nothing of this one.
+    let moved = measures.fallback || measures.model;
+    if let Some(circuit) = snapshot.circuit.as_ref().filter(|_| !moved) {
         let way = circuit.enter(Instant::now());
         report.passes(Passage { circuit: circuit.clone(), way });
         let away = way == Way::Away && snapshot.policy.mode == Mode::Enforce;
@@ -156,8 +157,8 @@ where
         }
         spare = away;
     }
-    if spare {
-        report.to_spare();
+    if spare || moved {
+        report.goes_elsewhere();
     }
     report.steered(steered);
     // The answer must be readable; a compressed one that comes all the same is decoded as a whole.

@@ -156,8 +156,8 @@ impl Report {
         self.passage = Some(passage);
     }
 
-    /// The exchange goes to the route's fallback upstream from the first.
-    pub(super) fn to_spare(&mut self) {
+    /// Another upstream or model answers, from the first.
+    pub(super) fn goes_elsewhere(&mut self) {
         self.spare = true;
     }
 

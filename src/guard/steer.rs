@@ -25,21 +25,30 @@ pub(super) fn steer(
     let (wished, rule) = snapshot.policy.measures(exchange, session, kept)?;
     let mut steered =
         Steered { rule: rule.name.clone(), wished, taken: Measures::NONE, changed: String::new(), failed: String::new() };
-    if wished.remind {
-        let reminder = snapshot.persona.as_ref().and_then(|persona| persona.reminder.as_deref());
-        let amended = match reminder {
-            None => Err(DialectError::Unsupported("a route without a persona")),
-            Some(_) if signed => Err(DialectError::Unsupported("a signed request")),
-            Some(_) => dialect.amend(body, &Amendment { reminder, ..Amendment::default() }),
-        };
-        match (amended, reminder) {
-            (Ok(amended), Some(reminder)) => {
+    let reminder = snapshot.persona.as_ref().and_then(|persona| persona.reminder.as_deref()).filter(|_| wished.remind);
+    // Kept from an earlier turn, it is the model that the policy names now.
+    let model = snapshot.policy.rules.iter().find_map(|rule| rule.model.as_deref()).filter(|_| wished.model);
+    // One at a time: a format that has no place for the one may have it for the other.
+    for (what, amendment, words) in [
+        (
+            "reminder",
+            Amendment { reminder, ..Amendment::default() },
+            reminder.map(|reminder| format!("reminder added: {reminder}")),
+        ),
+        ("model", Amendment { model, ..Amendment::default() }, model.map(|model| format!("model {model}"))),
+    ] {
+        let Some(words) = words else { continue };
+        let amended = if signed { Err(DialectError::Unsupported("a signed request")) } else { dialect.amend(body, &amendment) };
+        match amended {
+            Ok(amended) => {
                 *body = amended.into();
-                steered.taken.remind = true;
-                note(&mut steered.changed, &format!("reminder added: {reminder}"));
+                match what {
+                    "reminder" => steered.taken.remind = true,
+                    _ => steered.taken.model = true,
+                }
+                note(&mut steered.changed, &words);
             }
-            (Err(error), _) => note(&mut steered.failed, &format!("no reminder: {error}")),
-            (Ok(_), None) => {}
+            Err(error) => note(&mut steered.failed, &format!("no {what}: {error}")),
         }
     }
     if wished.buffer {

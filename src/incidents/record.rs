@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::time::{rfc3339, unix_ms};
-use crate::guard::{Change, Phase};
 use crate::guard::events::{Attempt, Excerpt, Outcome, Steered};
+use crate::guard::{Change, Phase};
 use crate::policy::Mode;
 use crate::score::Scores;
 use crate::telemetry::fleet::Alarm;

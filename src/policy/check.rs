@@ -141,12 +141,7 @@ impl Checker<'_> {
         }
     }
 
-    fn entries<'e>(
-        &self,
-        entries: impl Iterator<Item = &'e EntryExpr>,
-        bound: &mut Vec<String>,
-        named: &mut Named,
-    ) -> Checked {
+    fn entries<'e>(&self, entries: impl Iterator<Item = &'e EntryExpr>, bound: &mut Vec<String>, named: &mut Named) -> Checked {
         for entry in entries {
             match entry {
                 EntryExpr::StructField(field) => self.names(&field.value, bound, named)?,

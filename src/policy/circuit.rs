@@ -83,7 +83,8 @@ mod tests {
             close: 5,
         };
         assert_eq!(spec, expected);
-        let all = "[circuit]\nfleet_drift = 12\nrate = 1\nanswers = 20\nbad = \"flag\"\nthen = \"fallback\"\nprobe = \"5s\"\nclose = 2";
+        let all =
+            "[circuit]\nfleet_drift = 12\nrate = 1\nanswers = 20\nbad = \"flag\"\nthen = \"fallback\"\nprobe = \"5s\"\nclose = 2";
         let spec = read(all).unwrap().unwrap();
         assert_eq!((spec.fleet_drift, spec.answers, spec.bad, spec.close), (Some(12.0), 20, Action::Flag, 2));
     }

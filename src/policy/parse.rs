@@ -156,7 +156,7 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     let help = "write action = \"flag\", \"reanchor\", \"retry\" or \"block\"";
     let action = table.require("action", help).and_then(|item| item.choice(&actions));
     let retry = read_retry(table, action);
-    let measures = read_measures(table, action);
+    let (measures, model) = read_measures(table, action);
     let channels = read_channels(table);
     let labels = read_labels(table, calibration);
     let signal = table.choice("signal", &Signals::NAMES.map(|name| (name, name)));
@@ -166,7 +166,7 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     if !["labels", "signal", "patterns", "when"].into_iter().any(|key| table.has(key)) {
         table.problem_here("the rule has no condition", Some("add labels, signal, patterns or when"));
     }
-    Some(Rule { name: name?, action: action?, retry, measures, channels, labels, signal, patterns, when })
+    Some(Rule { name: name?, action: action?, retry, measures, model, channels, labels, signal, patterns, when })
 }
 
 fn read_retry(table: &Table<'_>, action: Option<Action>) -> Option<Retry> {
@@ -193,7 +193,7 @@ fn read_retry(table: &Table<'_>, action: Option<Action>) -> Option<Retry> {
     (action == Some(Action::Retry)).then_some(retry)
 }
 
-fn read_measures(table: &Table<'_>, action: Option<Action>) -> Option<Measures> {
+fn read_measures(table: &Table<'_>, action: Option<Action>) -> (Option<Measures>, Option<Str>) {
     let item = table.item("reanchor");
     if let (Some(item), Some(action)) = (&item, action)
         && action != Action::Reanchor
@@ -201,16 +201,19 @@ fn read_measures(table: &Table<'_>, action: Option<Action>) -> Option<Measures> 
         item.problem(format!("the rule's action is {action}"), Some("write action = \"reanchor\", or remove this"));
     }
     let mut measures = Measures { remind: true, ..Measures::NONE };
+    let mut model = None;
     if let Some(options) = item.as_ref().and_then(Item::table) {
         measures.remind = options.bool("reminder").unwrap_or(measures.remind);
         measures.buffer = options.bool("buffer").unwrap_or(false);
         measures.fallback = options.bool("fallback").unwrap_or(false);
+        model = options.nonempty("model").map(Str::from);
+        measures.model = model.is_some();
         options.finish();
     }
     if let Some(item) = item.filter(|_| measures.is_none()) {
-        item.problem("does nothing", Some("set reminder, buffer or fallback to true"));
+        item.problem("does nothing", Some("set reminder, buffer or fallback to true, or name a model"));
     }
-    (action == Some(Action::Reanchor)).then_some(measures)
+    ((action == Some(Action::Reanchor)).then_some(measures), model)
 }
 
 fn read_channels(table: &Table<'_>) -> Vec<Channel> {

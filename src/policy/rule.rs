@@ -45,6 +45,8 @@ pub struct Rule {
     pub retry: Option<Retry>,
     /// What is done about the conversation, if the action is reanchor.
     pub measures: Option<Measures>,
+    /// The model that is asked instead, if that is one of them.
+    pub model: Option<Str>,
     /// The channels it looks at; empty: all.
     pub channels: Vec<Channel>,
     /// Holds if any of these labels reaches its threshold.
@@ -90,7 +92,8 @@ impl Rule {
     /// Whether all that it asks is known before there is an answer.
     #[must_use]
     pub fn is_about_the_conversation(&self) -> bool {
-        let of_answer = !self.labels.is_empty() || self.signal.is_some() || !self.patterns.is_empty() || !self.channels.is_empty();
+        let of_answer =
+            !self.labels.is_empty() || self.signal.is_some() || !self.patterns.is_empty() || !self.channels.is_empty();
         !of_answer && self.when.as_ref().is_some_and(|when| !when.asks_about_the_answer())
     }
 

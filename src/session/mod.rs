@@ -186,9 +186,8 @@ mod tests {
     fn what_is_done_about_a_conversation_ends_when_it_is_calm() {
         let (remind, buffer) = (Measures::from_bits(1), Measures::from_bits(2));
         let none = Measures::NONE;
-        let after = |state: State, residual, asked, held| {
-            state.after(Turn { residual, flagged: false, asked, held }, &Charts::default())
-        };
+        let after =
+            |state: State, residual, asked, held| state.after(Turn { residual, flagged: false, asked, held }, &Charts::default());
         let drifting = after(State { drift: 6.0, ..State::default() }, 2.0, none, remind);
         assert_eq!((drifting.drift, drifting.measures), (7.5, remind));
         let better = after(drifting, -2.0, buffer, remind);

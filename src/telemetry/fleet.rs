@@ -31,7 +31,7 @@ struct Key {
     route: Str,
     model: Option<Str>,
     persona: Option<Str>,
-    /// The answers of the route's fallback upstream.
+    /// Answers of another upstream or model than was asked for.
     spare: bool,
 }
 
@@ -148,7 +148,12 @@ impl Fleet {
 
     fn take(&self, outcome: &Outcome, flagged: bool, now: SystemTime) {
         let subject = &outcome.subject;
-        let mut key = Key { route: subject.route.clone(), model: subject.model.clone(), persona: subject.persona.clone(), spare: outcome.spare };
+        let mut key = Key {
+            route: subject.route.clone(),
+            model: subject.model.clone(),
+            persona: subject.persona.clone(),
+            spare: outcome.spare,
+        };
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         if streams.len() >= STREAMS && !streams.contains_key(&key) {
             key.model = None;
@@ -312,7 +317,10 @@ mod tests {
         let prompts = (alarm.prompts.0.as_deref(), alarm.prompts.1.as_deref());
         assert_eq!(prompts, (Some("0000000000000001"), Some("0000000000000002")));
         let sentence = alarm.sentence();
-        assert!(sentence.starts_with("hostility has moved") && sentence.contains("the system prompt is another one"), "{sentence}");
+        assert!(
+            sentence.starts_with("hostility has moved") && sentence.contains("the system prompt is another one"),
+            "{sentence}"
+        );
         let page = Format::Text.render(&metrics.gather());
         let gauge = |quantity: &str| -> f64 {
             let name = format!("steadfast_fleet_shift{{quantity=\"{quantity}\",route=\"/\"}} ");

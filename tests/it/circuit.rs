@@ -116,7 +116,10 @@ async fn a_route_that_collapses_goes_to_its_fallback_and_comes_back() {
     model.collapses(false);
     until(&gateway, 1.0).await;
     // A reload that changes nothing about it leaves it as it is.
-    assert_eq!(Client::request(gateway.admin, "POST", "/api/reload", &["content-type: application/json"], "{}").await.status(), 200);
+    assert_eq!(
+        Client::request(gateway.admin, "POST", "/api/reload", &["content-type: application/json"], "{}").await.status(),
+        200
+    );
     assert_eq!(state(&gateway), 1.0);
     until(&gateway, 0.0).await;
     let (own, other) = (model.calls(), spare.calls());

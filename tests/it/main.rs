@@ -22,6 +22,7 @@ mod redis;
 mod reloading;
 mod replay;
 mod sessions;
+mod signals;
 mod steering;
 mod stopping;
 mod streaming;

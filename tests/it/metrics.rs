@@ -9,6 +9,8 @@ use http::Request;
 
 use steadfast::admin::Access;
 use steadfast::dialect::Api;
+use steadfast::guard::Phase;
+use steadfast::policy::Measures;
 use steadfast::telemetry::catalogue::{self, Kind};
 
 use crate::support::guarded::{Guarded, ask};
@@ -36,6 +38,13 @@ async fn busy() -> Guarded {
     metrics.session_drift("/", 1.25);
     metrics.set_session_probe("memory", || 3);
     metrics.set_fleet_drift("/", 0.5);
+    metrics.set_fleet_shift("/", "voice", 0.04);
+    metrics.measured(
+        "/",
+        Measures { remind: true, fallback: true, ..Measures::NONE },
+        Measures { remind: true, ..Measures::NONE },
+    );
+    metrics.set_circuit("/", Some(Phase::HalfOpen));
     metrics.set_calibration("Aria", 1_795_600_408);
     metrics.set_queue_probe(|| 2);
     guarded

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::sessions::{LEADING, PATH, Talk, Tie, flagged, gateway, upstream};
+use crate::steering;
 use crate::support::{Client, PATIENCE, Upstream};
 
 /// A Redis of this test's own, on loopback. Dropped, it is killed.
@@ -166,4 +167,35 @@ async fn a_gateway_starts_without_redis() {
     let upstream = upstream().await;
     let gateway = gateway(&upstream, &config).await;
     assert_eq!(Talk::new(Tie::Header, "ann").ask(&gateway, "the weather?").await, flagged());
+}
+
+#[tokio::test]
+async fn what_is_done_about_a_conversation_is_done_by_every_gateway() {
+    let redis = Redis::start().await;
+    let upstream = steering::forgetful().await;
+    let (policy, config) = (steering::policy(""), redis.config());
+    let started = || steering::gateway(&upstream, &policy, &config);
+    let gateways = [started().await, started().await];
+    let mut turns = 0;
+    while !steering::ask(&gateways[turns % 2], PATH, "ann", &steering::chat(false)).await.text().contains("weather") {
+        turns += 1;
+        assert!(turns < 20, "it is never reminded");
+    }
+    // Both remind it until it is calm, also below the limit, and so does one that was not there when it began.
+    let fresh = started().await;
+    let mut reminded = 1;
+    loop {
+        let page = Client::get(fresh.admin, "/api/sessions").await.json();
+        if page["sessions"][0]["measures"] == json!([]) {
+            assert_eq!(page["sessions"][0]["drift"], 0.0, "{page}");
+            break;
+        }
+        let gateway = [&gateways[0], &gateways[1], &fresh][reminded % 3];
+        assert!(steering::ask(gateway, PATH, "ann", &steering::chat(false)).await.text().contains("weather"), "{page}");
+        reminded += 1;
+        assert!(reminded < 40, "it does not calm down");
+    }
+    assert!(reminded > 3, "{reminded}");
+    let with = upstream.seen().iter().filter(|seen| seen.text().contains(steering::REMINDER)).count();
+    assert_eq!((with, upstream.seen().len()), (reminded, turns + reminded));
 }

@@ -10,10 +10,10 @@ use crate::support::client::Answer;
 use crate::support::gateway::Folder;
 use crate::support::{Client, Gateway, PATIENCE, Script, Upstream};
 
-const REMINDER: &str = "Speak only as Aria.";
+pub const REMINDER: &str = "Speak only as Aria.";
 
 /// A drifting conversation is re-anchored; `options`: what the rule does.
-fn policy(options: &str) -> String {
+pub fn policy(options: &str) -> String {
     format!(
         "name = \"anchored\"\n[[rule]]\nname = \"drifting\"\nwhen = \"session.drift >= session.limit\"\naction = \"reanchor\"\n{options}\n"
     )
@@ -24,7 +24,7 @@ fn odd(bad: bool) -> &'static str {
 }
 
 /// A model that wanders off and listens when it is reminded.
-async fn forgetful() -> Upstream {
+pub async fn forgetful() -> Upstream {
     Upstream::answering(|seen, _| answer(&seen.body, odd(!seen.text().contains(REMINDER)))).await
 }
 
@@ -58,7 +58,7 @@ pub async fn gateway(upstream: &Upstream, policy: &str, more: &str) -> Gateway {
     Gateway::start(folder).await
 }
 
-async fn ask(gateway: &Gateway, path: &str, user: &str, body: &Value) -> Answer {
+pub async fn ask(gateway: &Gateway, path: &str, user: &str, body: &Value) -> Answer {
     let headers = ["content-type: application/json".to_owned(), format!("x-steadfast-session: {user}")];
     let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
     let answer = Client::request(gateway.addr, "POST", path, &headers, body.to_string()).await;
@@ -66,7 +66,7 @@ async fn ask(gateway: &Gateway, path: &str, user: &str, body: &Value) -> Answer 
     answer
 }
 
-fn chat(stream: bool) -> Value {
+pub fn chat(stream: bool) -> Value {
     json!({ "model": "m", "stream": stream, "messages": [{ "role": "user", "content": LEADING }] })
 }
 
@@ -148,7 +148,7 @@ async fn a_drifting_conversation_is_held_more_strictly_and_moved_to_another_mode
         "[[upstream]]\nname = \"spare\"\nurl = \"{}\"\n[[route]]\nupstream = \"main\"\nfallback = [\"spare\"]\npolicy = \"policy.toml\"\npersona = \"aria.toml\"\n",
         spare.url()
     );
-    let options = "reanchor = { reminder = false, buffer = true, fallback = true }";
+    let options = "reanchor = { reminder = false, buffer = true, fallback = true, model = \"steady\" }";
     let gateway = gateway(&main, &policy(options), &more).await;
     let mut turns = 0;
     loop {
@@ -163,7 +163,7 @@ async fn a_drifting_conversation_is_held_more_strictly_and_moved_to_another_mode
         assert!(turns < 20, "it is never moved");
     }
     let (before, mut moved) = (main.seen().len(), 1);
-    assert_eq!(session(&gateway).await["measures"], json!(["buffer", "fallback"]));
+    assert_eq!(session(&gateway).await["measures"], json!(["buffer", "fallback", "model"]));
     while session(&gateway).await["measures"] != json!([]) {
         let answer = ask(&gateway, PATH, "ann", &chat(true)).await;
         assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
@@ -171,13 +171,16 @@ async fn a_drifting_conversation_is_held_more_strictly_and_moved_to_another_mode
         assert!(moved < 40, "it does not calm down");
     }
     assert_eq!((main.seen().len(), spare.seen().len()), (before, moved), "the whole conversation, and only while it drifts");
-    assert!(spare.seen().iter().all(|seen| !seen.text().contains(REMINDER)));
+    let asked = |seen: &crate::support::upstream::Seen| serde_json::from_slice::<Value>(&seen.body).unwrap()["model"].clone();
+    assert!(spare.seen().iter().all(|seen| !seen.text().contains(REMINDER) && asked(seen) == "steady"));
+    assert!(main.seen().iter().all(|seen| asked(seen) == "m"));
     let answer = ask(&gateway, PATH, "ann", &chat(true)).await;
     assert!(answer.text().contains("blah"), "back to its own upstream");
     assert_eq!(answer.header("x-steadfast-verdict").as_deref(), Some("streaming"));
     let told = incidents(&gateway, "action=reanchor", moved).await;
     let changed = told[0]["measures"]["changed"].as_str().unwrap();
     assert!(changed.contains("held until all of it was judged") && changed.contains("fallback upstream 1"), "{changed}");
+    assert!(changed.starts_with("model steady; "), "{changed}");
 }
 
 #[tokio::test]
