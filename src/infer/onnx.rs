@@ -1,5 +1,5 @@
-//! ONNX models through `ort`: the one file that names it. Loads the native library from where [`runtime`](super::runtime) finds it, or
-//! falls back on tract where that is compiled in. Knows tensors, not texts or labels.
+//! ONNX models through `ort`: the one file that names it. Loads the native library from where [`runtime`](super::runtime) finds it (or
+//! uses the one that the program is linked with), or falls back on tract where that is compiled in. Knows tensors, not texts or labels.
 //!
 //! `ort` panics when it is used while the library is missing, so everything here begins with an [`Engine`], and an engine exists only
 //! once a library is loaded. A process has one: the choice is made once. So is the attempt to load a library: after one that failed, `ort`
@@ -14,7 +14,15 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
 use crate::infer::encode::Run;
-use crate::infer::runtime::{Candidates, HELP, Surroundings, examine};
+#[cfg(feature = "load-dynamic")]
+use crate::infer::runtime::{Candidates, examine};
+use crate::infer::runtime::{HELP, Surroundings};
+
+#[cfg(all(feature = "download-binaries", any(feature = "load-dynamic", feature = "tract")))]
+compile_error!(
+    "feature `download-binaries` links ONNX Runtime into the program, which `load-dynamic` and `tract` rule out: build with \
+     `--no-default-features --features server,redis,download-binaries`"
+);
 
 const INPUTS: [&str; 3] = ["input_ids", "attention_mask", "token_type_ids"];
 const OUTPUT: &str = "logits";
@@ -68,6 +76,9 @@ pub enum RuntimeError {
     /// The feature is off.
     #[error("this program was built without tract; use runtime = \"onnxruntime\", or build with `--features tract`")]
     NoTract,
+    /// Neither loaded nor linked.
+    #[error("this program was built without ONNX Runtime; use runtime = \"tract\", or build with `--features load-dynamic`")]
+    NoOnnxRuntime,
     /// A library was tried before and failed; `ort` stands no second attempt.
     #[error("{reason}; then start this process again")]
     Spent {
@@ -239,6 +250,7 @@ fn refused<R>(error: ort::Error<R>) -> ModelError {
     ModelError::Load(error.to_string())
 }
 
+#[cfg(feature = "load-dynamic")]
 fn native(surroundings: &Surroundings, failed: &mut Option<String>) -> Result<Engine, RuntimeError> {
     if let Some(reason) = failed {
         return Err(RuntimeError::Spent { reason: reason.clone() });
@@ -272,6 +284,17 @@ fn native(surroundings: &Surroundings, failed: &mut Option<String>) -> Result<En
     Err(RuntimeError::Unusable { reasons: reasons.join("; ") })
 }
 
+#[cfg(all(not(feature = "load-dynamic"), feature = "tract"))]
+fn native(_: &Surroundings, _: &mut Option<String>) -> Result<Engine, RuntimeError> {
+    Err(RuntimeError::NoOnnxRuntime)
+}
+
+/// The library is a part of the program.
+#[cfg(not(any(feature = "load-dynamic", feature = "tract")))]
+fn native(_: &Surroundings, _: &mut Option<String>) -> Result<Engine, RuntimeError> {
+    start(ort::init(), false, "onnxruntime (linked)".to_owned())
+}
+
 #[cfg(feature = "tract")]
 fn tract() -> Result<Engine, RuntimeError> {
     ort::set_api(ort_tract::api());
@@ -303,7 +326,7 @@ fn needs_precise_products() -> bool {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "load-dynamic"))]
 mod tests {
     use super::*;
     use std::process::Command;
