@@ -70,7 +70,7 @@ async fn the_shipped_policies_decide_their_cases() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("classifiers/collapse");
     let classifier = load(&directory, &Options { workers: 1, ..Options::default() }).unwrap_or_else(|error| panic!("{error}"));
     let mut failures = Vec::new();
-    for name in ["default", "strict", "shadow", "without-classifier"] {
+    for name in ["default", "strict", "shadow", "signed", "without-classifier"] {
         failures.extend(run(name, Some(&classifier)).await);
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
