@@ -1,5 +1,5 @@
 # The commands of the README, each complete in itself on a fresh Debian machine with Rust, Python and the package registries.
-.PHONY: demo test lint bench evaluate runtime clean
+.PHONY: demo test lint bench fuzz evaluate runtime clean
 
 ## demo: watch a model collapse in front of you and be stopped
 demo: runtime
@@ -20,6 +20,10 @@ runtime:
 ## bench: the criterion benchmarks
 bench: runtime
 	cargo bench
+
+## fuzz: every parser under libFuzzer for ten minutes, for a nightly job; `make test` in CI mutates the recordings for a minute
+fuzz:
+	scripts/fuzz
 
 ## evaluate: measure the classifier on data used neither for training nor for thresholds
 evaluate:
