@@ -20,17 +20,23 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// The coding that `content-encoding` names; `None` for none and for `identity`.
+    /// The coding that the values of `content-encoding` name, all lines of it; `None` for none and for `identity`. Several codings one
+    /// after another are [`Encoding::Unknown`].
     #[must_use]
-    pub fn from_header(value: &str) -> Option<Encoding> {
-        match value.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => None,
-            "gzip" | "x-gzip" => Some(Encoding::Gzip),
-            "deflate" => Some(Encoding::Deflate),
-            "br" => Some(Encoding::Brotli),
-            "zstd" => Some(Encoding::Zstd),
-            _ => Some(Encoding::Unknown),
+    pub fn from_headers<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<Encoding> {
+        let mut found = None;
+        for name in values.into_iter().flat_map(|value| value.split(|byte| *byte == b',')) {
+            let coding = match name.trim_ascii().to_ascii_lowercase().as_slice() {
+                b"" | b"identity" => continue,
+                b"gzip" | b"x-gzip" => Encoding::Gzip,
+                b"deflate" => Encoding::Deflate,
+                b"br" => Encoding::Brotli,
+                b"zstd" => Encoding::Zstd,
+                _ => Encoding::Unknown,
+            };
+            found = Some(if found.is_none() { coding } else { Encoding::Unknown });
         }
+        found
     }
 }
 
@@ -60,10 +66,7 @@ pub fn whole(encoding: Encoding, chunks: &[Bytes], limit: usize) -> Result<Bytes
             done => done,
         },
         Encoding::Brotli => read(brotli::Decompressor::new(raw, 4096), limit, "br"),
-        Encoding::Zstd => match ruzstd::decoding::StreamingDecoder::new(raw) {
-            Ok(decoder) => read(decoder, limit, "zstd"),
-            Err(_) => Err(DecodeError::Malformed("zstd")),
-        },
+        Encoding::Zstd => zstd(raw, limit),
         Encoding::Unknown => Err(DecodeError::Malformed("content-encoding")),
     }
 }
@@ -76,6 +79,26 @@ fn read(decoder: impl Read, limit: usize, name: &'static str) -> Result<Bytes, D
         Ok(_) => Ok(out.into()),
         Err(_) => Err(DecodeError::Malformed(name)),
     }
+}
+
+/// A zstd body is one frame after another, those to be skipped among them; clients read them all.
+fn zstd(mut raw: &[u8], limit: usize) -> Result<Bytes, DecodeError> {
+    const MALFORMED: DecodeError = DecodeError::Malformed("zstd");
+    let mut out = BytesMut::new();
+    while let Some((magic, rest)) = raw.split_first_chunk::<4>() {
+        if (0x184d_2a50..=0x184d_2a5f).contains(&u32::from_le_bytes(*magic)) {
+            let (length, rest) = rest.split_first_chunk::<4>().ok_or(MALFORMED)?;
+            raw = rest.get(u32::from_le_bytes(*length) as usize..).ok_or(MALFORMED)?;
+            continue;
+        }
+        let decoder = ruzstd::decoding::StreamingDecoder::new(&mut raw).map_err(|_| MALFORMED)?;
+        let frame = read(decoder, limit - out.len(), "zstd").map_err(|error| match error {
+            DecodeError::TooLarge(_) => DecodeError::TooLarge(limit),
+            other => other,
+        })?;
+        out.extend_from_slice(&frame);
+    }
+    if raw.is_empty() { Ok(out.freeze()) } else { Err(MALFORMED) }
 }
 
 #[cfg(test)]
@@ -114,8 +137,26 @@ mod tests {
         let mut body = Vec::new();
         brotli::CompressorWriter::new(&mut body, 4096, 3, 20).write_all(b"hello").unwrap();
         assert_eq!(whole(Encoding::Brotli, &[body.into()], 100).unwrap(), "hello");
-        assert_eq!(Encoding::from_header("compress"), Some(Encoding::Unknown));
-        assert_eq!(Encoding::from_header(" identity "), None);
+        let named = |values: &[&str]| Encoding::from_headers(values.iter().map(|value| value.as_bytes()));
+        assert_eq!(named(&["compress"]), Some(Encoding::Unknown));
+        assert_eq!(named(&[" identity ", ""]), None);
+        assert_eq!(named(&["identity", "GZIP"]), Some(Encoding::Gzip), "each line counts");
+        assert_eq!(named(&["gzip, br"]), Some(Encoding::Unknown));
+        assert_eq!(named(&["gzip", "gzip"]), Some(Encoding::Unknown));
+        assert_eq!(Encoding::from_headers([&b"gz\xff"[..]]), Some(Encoding::Unknown));
         assert!(whole(Encoding::Unknown, &[], 100).is_err());
+    }
+
+    #[test]
+    fn every_frame_of_a_zstd_body_is_read() {
+        let frame = |text: &[u8]| ruzstd::encoding::compress_to_vec(text, ruzstd::encoding::CompressionLevel::Fastest);
+        let skipped = [&b"\x50\x2a\x4d\x18\x03\0\0\0abc"[..]].concat();
+        let body = Bytes::from([frame(b"hello "), skipped, frame(b"world")].concat());
+        assert_eq!(whole(Encoding::Zstd, std::slice::from_ref(&body), 11).unwrap(), "hello world");
+        assert_eq!(whole(Encoding::Zstd, std::slice::from_ref(&body), 10), Err(DecodeError::TooLarge(10)));
+        for wrong in [&b"x"[..], b"\x50\x2a\x4d\x18\x09\0\0\0abc", b"no frame"] {
+            let body = Bytes::from([&body[..], wrong].concat());
+            assert_eq!(whole(Encoding::Zstd, &[body], 100), Err(DecodeError::Malformed("zstd")));
+        }
     }
 }

@@ -28,6 +28,8 @@ pub struct AnthropicComplete;
 /// An answer, and an event of a stream: the same shape.
 #[derive(Deserialize)]
 struct Completion<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Raw<'a>>,
     #[serde(borrow, default)]
     id: Option<Raw<'a>>,
     #[serde(borrow, default)]
@@ -117,6 +119,11 @@ impl Dialect for AnthropicComplete {
             _ => {}
         }
         let answer: Completion<'a> = json::read(&event.data, ANSWER)?;
+        let kind = answer.kind.and_then(Raw::str);
+        let textless = matches!(kind.as_deref(), Some("ping" | "error")) || event.data.trim_ascii() == b"{}";
+        if answer.completion.is_none() && answer.error.is_none() && !textless {
+            return Err(DialectError::Malformed(ANSWER));
+        }
         answer.read(facts, out)?;
         if answer.stop_reason.is_some() {
             out.marks.push(Mark::Terminal);

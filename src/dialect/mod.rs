@@ -13,6 +13,8 @@ pub mod exchange;
 pub(crate) mod fixtures;
 pub mod gemini;
 pub mod gemini_interactions;
+#[cfg(test)]
+mod hiding;
 pub mod json;
 pub mod ollama;
 pub mod openai;

@@ -41,7 +41,8 @@ impl Dialect for OpenAiChat {
                     && value.as_bytes().windows(6).any(|window| window.eq_ignore_ascii_case(b"cohere"))
             }),
             // The messages of a stored request; deletions; what browsers ask beforehand.
-            (_, [.., "chat", "completions"] | [.., "chat", "completions", _] | [.., "chat", "completions", _, "messages"]) => {
+            (&Method::GET, [.., "chat", "completions", _, "messages"]) => return Recognised::Textless,
+            (method, [.., "chat", "completions"] | [.., "chat", "completions", _]) if super::path::textless(method) => {
                 return Recognised::Textless;
             }
             // What every client asks first. Others' lists are at the same path, and tell themselves apart by their headers.
@@ -103,6 +104,9 @@ impl Dialect for OpenAiChat {
             return Ok(());
         }
         let chunk: Envelope<'a> = json::read(data, "event")?;
+        if !chunk.is_chunk() {
+            return Err(DialectError::Malformed("event without choices"));
+        }
         chunk.keep(facts);
         chunk.read_error(out);
         if chunk.error.is_none() && event.name == "error" {

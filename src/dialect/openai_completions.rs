@@ -33,7 +33,7 @@ impl Dialect for OpenAiCompletions {
         match (tail.next(), tail.next()) {
             (Some("completions"), Some("chat" | "fim" | "agents")) => Recognised::No,
             (Some("completions"), _) if head.method == Method::POST => Recognised::Judged,
-            (Some("completions"), _) => Recognised::Textless,
+            (Some("completions"), _) if super::path::textless(head.method) => Recognised::Textless,
             _ => Recognised::No,
         }
     }
@@ -63,7 +63,7 @@ impl Dialect for OpenAiCompletions {
 
     fn read_reply<'a>(&self, body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
         let reply: Envelope<'a> = json::read(body, "response")?;
-        if reply.choices.is_none() && reply.error.is_none() && reply.value.is_none() {
+        if reply.choices.is_none() && reply.error.is_none() && reply.value.is_none() && reply.content.is_none() {
             return Err(DialectError::Malformed("response without choices"));
         }
         read(&reply, facts, out)
@@ -78,6 +78,9 @@ impl Dialect for OpenAiCompletions {
             return Ok(());
         }
         let chunk: Envelope<'a> = json::read(data, "event")?;
+        if !chunk.is_chunk() && chunk.value.is_none() && chunk.content.is_none() {
+            return Err(DialectError::Malformed("event without choices"));
+        }
         if chunk.error.is_none() && event.name == "error" {
             out.marks.push(Mark::Error);
         }
@@ -196,10 +199,13 @@ fn read<'a>(envelope: &Envelope<'a>, facts: &mut Facts, out: &mut Reading<'a>) -
     envelope.keep(facts);
     envelope.read_error(out);
     envelope.read_choices(0, out)?;
-    if let Some(text) = envelope.value.map_or(Ok(None), |raw| raw.text("value"))? {
-        out.marks.push(Mark::Candidate(0));
-        if !text.is_empty() {
-            out.deltas.push(Delta::append(0, Channel::Answer, 0, text));
+    // Writer's and llama.cpp's own: a piece of text and nothing else.
+    for (field, name) in [(envelope.value, "value"), (envelope.content, "content")] {
+        if let Some(text) = field.map_or(Ok(None), |raw| raw.text(name))? {
+            out.marks.push(Mark::Candidate(0));
+            if !text.is_empty() {
+                out.deltas.push(Delta::append(0, Channel::Answer, 0, text));
+            }
         }
     }
     Ok(())

@@ -1,14 +1,16 @@
 //! The path of a request as servers read it: decoded, without empty and dot segments, in lower case.
 //!
 //! Formats are told apart by the tail of the path. An upstream that decodes `%6d` or folds `//` would otherwise answer a request
-//! that no format here knew, and so unjudged. For telling apart only: what is forwarded stays as it came. Knows no format.
+//! that no format here knew, and so unjudged. A backslash is a slash to those that read paths as browsers do. For telling apart only: what is forwarded stays as it came. Knows no format.
+
+use http::Method;
 
 /// The segments of a path, percent-decoded, in lower case, `.` and `..` resolved. An encoded slash counts as a slash.
 #[must_use]
 pub fn segments(path: &str) -> Vec<String> {
     let decoded = decode(path);
     let mut segments: Vec<String> = Vec::new();
-    for segment in decoded.split('/') {
+    for segment in decoded.split(['/', '\\']) {
         match segment {
             "" | "." => {}
             ".." => {
@@ -18,6 +20,13 @@ pub fn segments(path: &str) -> Vec<String> {
         }
     }
     segments
+}
+
+/// Whether a request of that method gets no answer with text wherever it goes. Of all others the upstream decides: there are servers
+/// that do not look at the method.
+#[must_use]
+pub fn textless(method: &Method) -> bool {
+    [Method::OPTIONS, Method::HEAD, Method::DELETE].contains(method)
 }
 
 /// The value of a query's parameter, undecoded; the last one where it is repeated.
@@ -65,6 +74,8 @@ mod tests {
             "/v1/m%65ssages",
             "/v1%2fmessages",
             "../v1/messages",
+            "/x/..\\v1\\messages",
+            "/v1%5Cmessages",
         ] {
             assert_eq!(segments(other), plain, "{other}");
         }

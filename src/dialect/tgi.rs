@@ -50,6 +50,9 @@ struct Answer<'a> {
     details: Option<Raw<'a>>,
     #[serde(borrow, default)]
     text: Option<Raw<'a>>,
+    /// Triton's, whose paths end alike.
+    #[serde(borrow, default)]
+    text_output: Option<Raw<'a>>,
     #[serde(borrow, default)]
     meta_info: Option<Raw<'a>>,
     #[serde(borrow, default)]
@@ -112,11 +115,12 @@ impl Dialect for Generation {
             let answer = raw.object::<Answer<'a>>(ANSWER)?.ok_or(DialectError::Malformed(ANSWER))?;
             if answer.error.is_some_and(|error| !error.is_null()) {
                 out.marks.push(Mark::Error);
-            } else if answer.generated_text.is_none() && answer.text.is_none() {
+            } else if answer.generated_text.is_none() && answer.text.is_none() && answer.text_output.is_none() {
                 return Err(DialectError::Malformed(ANSWER));
             }
             out.marks.push(Mark::Candidate(candidate));
             append(candidate, answer.generated_text, out)?;
+            append(candidate, answer.text_output, out)?;
             // Several texts to one prompt are a list.
             match answer.text {
                 Some(texts) if texts.is_array() => {
@@ -151,12 +155,15 @@ impl Dialect for Generation {
         let answer: Answer<'a> = json::read(&event.data, ANSWER)?;
         if answer.error.is_some_and(|error| !error.is_null()) {
             out.marks.push(Mark::Error);
+        } else if [answer.token, answer.generated_text, answer.text, answer.text_output].iter().all(Option::is_none) {
+            return Err(DialectError::Malformed(ANSWER));
         }
         out.marks.push(Mark::Candidate(0));
         if let Some(token) = answer.token.map_or(Ok(None), |token| token.object::<Token<'a>>(ANSWER))? {
             let special = token.special.and_then(Raw::bool) == Some(true);
             push(0, if special { SPECIAL } else { 0 }, Extent::Append, text(token.text)?, out);
         }
+        append(0, answer.text_output, out)?;
         // Both say everything so far: at the end, or in each event.
         push(0, 0, Extent::Whole, text(answer.generated_text)?, out);
         push(0, 0, Extent::Whole, text(answer.text)?, out);

@@ -115,9 +115,10 @@ pub fn write(out: &mut Vec<u8>, headers: &[(&str, &str)], payload: &[u8]) {
     out.extend_from_slice(&crc32fast::hash(&out[start..]).to_be_bytes());
 }
 
-/// The value of the header that names the event. `None` where the headers cannot be walked.
+/// The value of the header that names the event. `None` where the headers cannot be walked, or name it more than once: a client might
+/// take another of them.
 fn name(mut headers: &[u8]) -> Option<&[u8]> {
-    let mut found: &[u8] = &[];
+    let mut found: Option<&[u8]> = None;
     while let Some((&length, rest)) = headers.split_first() {
         let (name, rest) = rest.split_at_checked(usize::from(length))?;
         let (&kind, rest) = rest.split_first()?;
@@ -136,9 +137,12 @@ fn name(mut headers: &[u8]) -> Option<&[u8]> {
         };
         let (value, rest) = rest.split_at_checked(length)?;
         if kind == STRING && matches!(name, b":event-type" | b":exception-type" | b":error-code") {
-            found = value;
+            if found.is_some() {
+                return None;
+            }
+            found = Some(value);
         }
         headers = rest;
     }
-    Some(found)
+    Some(found.unwrap_or_default())
 }

@@ -7,7 +7,7 @@
 pub mod event_stream;
 mod json_array;
 mod lines;
-mod sniff;
+pub(crate) mod sniff;
 pub mod sse;
 
 use std::collections::VecDeque;

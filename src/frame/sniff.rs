@@ -9,6 +9,18 @@ const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
 /// How many bytes say what there is to say.
 const ENOUGH: usize = 16;
 
+/// Whether a label names a character set in which ASCII bytes may stand for other text than they do in UTF-8. What is read here is UTF-8;
+/// a client that believes the label would read something else.
+#[must_use]
+pub fn foreign(content_type: &str) -> bool {
+    let label = content_type.to_ascii_lowercase();
+    label.split([';', ',']).filter_map(|part| part.trim().strip_prefix("charset")).any(|value| {
+        let name = value.trim_start().trim_start_matches('=').trim().trim_matches(['"', '\'']);
+        !matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "ascii" | "latin1" | "windows-1252")
+            && !name.starts_with("iso-8859-")
+    })
+}
+
 impl Framing {
     /// The framing of a body that begins with `first`. `None`: too few bytes to say; where there are 16 or more, it is none of these
     /// framings. Of white space alone (some hosts send blank lines for minutes while the model thinks) the label decides.
@@ -90,6 +102,21 @@ mod tests {
         ];
         for (kind, first, framing) in cases {
             assert_eq!(Framing::sniff(*kind, first), *framing, "{kind:?} {first:?}");
+        }
+    }
+
+    #[test]
+    fn other_character_sets_are_foreign() {
+        for (label, expected) in [
+            ("application/json", false),
+            ("text/event-stream; charset=utf-8", false),
+            ("text/event-stream;charset=\"UTF-8\"", false),
+            ("application/json; charset=ISO-8859-1", false),
+            ("text/event-stream; charset=utf-16le", true),
+            ("text/event-stream; charset = utf-7", true),
+            ("text/event-stream, text/event-stream; charset=utf-16", true),
+        ] {
+            assert_eq!(foreign(label), expected, "{label}");
         }
     }
 

@@ -319,6 +319,13 @@ fn written_frames_are_those_of_the_format() {
 }
 
 #[test]
+fn a_frame_has_one_name() {
+    let mut written = Vec::new();
+    event_stream::write(&mut written, &[(":event-type", "contentBlockDelta"), (":error-code", "chunk")], b"{}");
+    assert_eq!(frame(Framing::EventStream, LIMIT, &[&written]).1, Some(FrameError::Malformed("event stream: headers")));
+}
+
+#[test]
 fn a_declared_giant_is_refused_before_it_arrives() {
     let mut prelude = 0x7fff_ffff_u32.to_be_bytes().to_vec();
     prelude.extend([0; 4]);

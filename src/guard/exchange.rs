@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_RANGE, RANGE,
+    TRANSFER_ENCODING,
 };
 use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
@@ -165,6 +166,9 @@ where
     if !signature.as_ref().is_some_and(|signature| signature.covers(&ACCEPT_ENCODING)) {
         head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
+    // Half an answer could not be read, and the client can put halves together.
+    head.headers.remove(RANGE);
+    head.headers.remove(IF_RANGE);
     let persona = snapshot.persona.as_ref().map(|persona| &persona.line);
     let context = Arc::new(scoring_context(persona, exchange.system.as_ref(), exchange.user.as_ref()));
     let conduct = Conduct {
@@ -348,8 +352,7 @@ impl Conduct {
 
     fn live(&self, headers: &HeaderMap, upstream: Erased, gate: Arc<Gate>) -> Live {
         let snapshot = &self.snapshot;
-        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let encoding = text(CONTENT_ENCODING).and_then(Encoding::from_header);
+        let encoding = Encoding::from_headers(headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes));
         let shadow = snapshot.policy.mode == Mode::Shadow;
         let gate: Arc<dyn RetryGate> = gate;
         let inspector = Inspector::new(Plan {
@@ -360,7 +363,7 @@ impl Conduct {
             session: self.session,
             scored: snapshot.scorer.is_some(),
             gate: Some(gate),
-            content_type: text(CONTENT_TYPE).map(Str::from),
+            content_type: label(headers),
             whole: encoding.is_some() || self.measures.buffer,
             watch: false,
             held_limit: snapshot.limits.held,
@@ -434,6 +437,13 @@ impl Conduct {
             outcome::error(Some(&*self.dialect), StatusCode::BAD_GATEWAY, "upstream_incomplete", message, report.request_id());
         outcome::own(reply, report)
     }
+}
+
+/// What the answer says that it is, all lines of it.
+fn label(headers: &HeaderMap) -> Option<Str> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter().map(|line| String::from_utf8_lossy(line.as_bytes()));
+    let first = lines.next()?;
+    Some(Str::from(lines.fold(first, |all, line| format!("{all}, {line}").into())))
 }
 
 /// The first bytes may leave: the head goes out.

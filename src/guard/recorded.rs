@@ -91,7 +91,8 @@ pub async fn rejudge(snapshot: &Snapshot, recorded: &Recorded, api: Option<Api>)
         return replayed;
     }
     let text = |name| recorded.response_headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
-    let body = match text(CONTENT_ENCODING).and_then(Encoding::from_header) {
+    let encodings = recorded.response_headers.get_all(CONTENT_ENCODING);
+    let body = match Encoding::from_headers(encodings.iter().map(http::HeaderValue::as_bytes)) {
         None => Ok(recorded.response.clone()),
         Some(encoding) => {
             decode::whole(encoding, std::slice::from_ref(&recorded.response), snapshot.limits.held).map_err(|error| match error {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::detect::{Detector, Finding};
 use crate::dialect::{Cut, Dialect, DialectError, Exchange, Facts, Progress, Reading};
-use crate::frame::{Event, Framer, Framing};
+use crate::frame::{Event, Framer, Framing, sniff, sse};
 use crate::policy::{Mode, Policy, Retry, SessionFacts, StreamMode};
 use crate::score::{Scores, Source};
 use crate::text::{Lane, Span, Str};
@@ -371,6 +371,13 @@ impl Inspector {
             return Some(chunk);
         }
         let content_type = self.plan.content_type.as_deref();
+        if content_type.is_some_and(sniff::foreign) {
+            // Its clients read other characters than these bytes say here.
+            let chunks = [Bytes::from(std::mem::take(&mut self.prefix)), chunk];
+            self.unreadable(Unscored::Unreadable, chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect());
+            self.release();
+            return None;
+        }
         let first = if self.prefix.is_empty() { &chunk[..] } else { &self.prefix[..] };
         let known = self.plan.dialect.framing(&self.plan.exchange, content_type).or_else(|| Framing::sniff(content_type, first));
         let chunk = if self.prefix.is_empty() {
@@ -424,7 +431,9 @@ impl Inspector {
     fn read(&mut self, event: Event) {
         let mut reading = Reading::default();
         // Events without data say nothing, but for the bracket that ends an array: nothing may be written after it.
-        let read = if event.data.is_empty() && self.framing != Some(Framing::JsonArray) {
+        let read = if self.framing == Some(Framing::Sse) && sse::ambiguous(&event) {
+            Err(DialectError::Malformed("event"))
+        } else if event.data.is_empty() && self.framing != Some(Framing::JsonArray) {
             Ok(())
         } else if self.framing == Some(Framing::Json) {
             self.plan.dialect.read_reply(&event.data, &mut self.facts, &mut reading)

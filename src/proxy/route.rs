@@ -3,11 +3,14 @@
 use http::{HeaderMap, HeaderName};
 
 use crate::config::Route;
+use crate::dialect::path;
 
 /// A route's conditions.
 #[derive(Clone, Debug)]
 pub struct Matcher {
     path: String,
+    /// The path as servers fold it; `None` where the route takes its path off, which it can from that spelling alone.
+    segments: Option<Vec<String>>,
     host: Option<String>,
     headers: Vec<(HeaderName, String)>,
     model: Option<String>,
@@ -41,6 +44,7 @@ impl Matcher {
     pub fn new(route: &Route) -> Self {
         Matcher {
             path: route.path.trim_end_matches('/').to_owned(),
+            segments: (!route.strip_prefix).then(|| path::segments(&route.path)),
             host: route.host.clone(),
             headers: route.headers.clone(),
             model: route.model.clone(),
@@ -49,7 +53,13 @@ impl Matcher {
 
     fn matches_head(&self, asked: &Asked<'_>) -> bool {
         let path = asked.path.strip_prefix(&self.path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        path && self.host.as_deref().is_none_or(|host| matches_host(host, asked.host))
+        // The same path in another spelling, which the upstream may well fold: it must not choose a laxer route.
+        let folded = || match &self.segments {
+            Some(segments) if !path && foldable(asked.path) => path::segments(asked.path).starts_with(segments),
+            _ => path,
+        };
+        folded()
+            && self.host.as_deref().is_none_or(|host| matches_host(host, asked.host))
             && self.headers.iter().all(|(name, pattern)| {
                 asked.headers.get_all(name).iter().any(|value| value.to_str().is_ok_and(|value| glob(pattern, value, false)))
             })
@@ -83,6 +93,11 @@ pub fn pick_with_model<'m>(
     model: Option<&str>,
 ) -> Option<usize> {
     matchers.position(|matcher| matcher.matches_head(asked) && matcher.matches_model(model))
+}
+
+/// Whether a path may have another spelling.
+fn foldable(path: &str) -> bool {
+    path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b'A'..=b'Z')) || path.contains("//") || path.contains("/.")
 }
 
 fn matches_host(pattern: &str, host: Option<&str>) -> bool {
@@ -154,7 +169,10 @@ mod tests {
             ("/v1", "/v1/chat", true),
             ("/v1/", "/v1/chat", true),
             ("/v1", "/v1beta/models", false),
-            ("/v1", "/V1/chat", false),
+            ("/v1", "/V1/chat", true),
+            ("/v1/chat", "/v1//%63hat/completions", true),
+            ("/v1/chat", "/x/../v1/chat", true),
+            ("/v1", "/V1beta/models", false),
             ("/a/b", "/a", false),
         ] {
             let routes = [route(pattern, None, None, &[])];

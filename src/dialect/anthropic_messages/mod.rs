@@ -50,7 +50,8 @@ impl Dialect for AnthropicMessages {
                 _ => return Recognised::No,
             },
             [.., "v1", "models"] | [.., "v1", "models", _] if named && *head.method == Method::GET => Recognised::Textless,
-            [.., "v1", "files"] | [.., "v1", "files", _] | [.., "v1", "files", _, "content"] if named => Recognised::Textless,
+            // A file's content may be a batch's output, on a host that lists both APIs: it follows `on_unknown` too.
+            [.., "v1", "files"] | [.., "v1", "files", _] if named => Recognised::Textless,
             _ => return Recognised::No,
         };
         if [Method::OPTIONS, Method::HEAD].contains(head.method) { Recognised::Textless } else { found }

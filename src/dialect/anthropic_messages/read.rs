@@ -129,33 +129,42 @@ pub(super) fn event<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'
     if body.error.is_some() || &*event.name == b"error" {
         out.marks.push(Mark::Error);
     }
+    // Texts are found by their place, whatever the event calls itself: its name is there twice, and clients go by either.
+    let named = |names: &[&str]| kind.as_deref().is_some_and(|kind| names.contains(&kind));
+    let starts = named(&["message_start"]);
+    // In other events than their own they may be anything, such as an error's words.
+    let message = body.message.filter(|raw| starts || raw.is_object());
+    let block = body.content_block.filter(|raw| named(&["content_block_start"]) || raw.is_object());
+    let delta = body.delta.filter(|raw| named(&["content_block_delta", "message_delta"]) || raw.is_object());
+    let message = object::<Message<'a>>(message, MESSAGE)?;
+    let block = object::<ContentBlock<'a>>(block, BLOCK)?;
+    let delta = object::<BlockDelta<'a>>(delta, EVENT)?;
+    if starts {
+        out.marks.push(Mark::Started);
+        out.marks.push(Mark::Candidate(0));
+    }
+    if let Some(message) = &message {
+        read_message(message, PREFILLED, facts, out)?;
+    }
+    let block = match &block {
+        Some(block) => Some((read_block(block, index, true, out)?, block.id)),
+        None => None,
+    };
+    if let Some(delta) = &delta {
+        push(Channel::Answer, index, text(delta.text)?, out);
+        push(Channel::Reasoning, index, text(delta.thinking)?, out);
+        push(Channel::ToolCall, index, text(delta.partial_json)?, out);
+        push(Channel::Reasoning, index, text(delta.content)?, out);
+    }
     match kind.as_deref() {
-        Some("message_start") => {
-            out.marks.push(Mark::Started);
-            out.marks.push(Mark::Candidate(0));
-            if let Some(message) = object::<Message<'a>>(body.message, MESSAGE)? {
-                read_message(&message, PREFILLED, facts, out)?;
-            }
-        }
         Some("content_block_start") => {
-            if let Some(block) = object::<ContentBlock<'a>>(body.content_block, BLOCK)? {
-                let kind = read_block(&block, index, true, out)?;
-                out.marks.push(Mark::Open(Block { index, kind, id: block.id.and_then(Raw::shared), inner: None }));
-            }
-        }
-        Some("content_block_delta") => {
-            if let Some(delta) = object::<BlockDelta<'a>>(body.delta, BLOCK)? {
-                push(Channel::Answer, index, text(delta.text)?, out);
-                push(Channel::Reasoning, index, text(delta.thinking)?, out);
-                push(Channel::ToolCall, index, text(delta.partial_json)?, out);
-                push(Channel::Reasoning, index, text(delta.content)?, out);
+            if let Some((kind, id)) = block {
+                out.marks.push(Mark::Open(Block { index, kind, id: id.and_then(Raw::shared), inner: None }));
             }
         }
         Some("content_block_stop") => out.marks.push(Mark::Close { index, kind: None }),
         Some("message_delta") => {
-            if let Some(delta) = object::<BlockDelta<'a>>(body.delta, EVENT)? {
-                finish(delta.stop_reason, out);
-            }
+            finish(delta.and_then(|delta| delta.stop_reason), out);
             read_usage(body.usage, facts);
         }
         Some("message_stop") => out.marks.push(Mark::Terminal),

@@ -143,7 +143,8 @@ fn inner<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'a>) -> Resu
     if has("completion") {
         known = true;
         AnthropicComplete.read_event(event, facts, out)?;
-    } else if has("type") {
+    }
+    if has("type") && (!has("completion") || has("delta") || has("content_block") || has("message")) {
         known = true;
         AnthropicMessages.read_event(event, facts, out)?;
     }
@@ -154,7 +155,8 @@ fn inner<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'a>) -> Resu
     if has("text") || has("event_type") || has("is_finished") {
         known = true;
         Cohere.read_event(event, facts, out)?;
-    } else if has("generations") {
+    }
+    if has("generations") {
         known = true;
         Cohere.read_reply(&event.data, facts, out)?;
     }

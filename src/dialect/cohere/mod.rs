@@ -46,7 +46,11 @@ impl Dialect for Cohere {
             }
             _ => return Recognised::No,
         };
-        if *head.method == Method::POST { found } else { Recognised::Textless }
+        match *head.method {
+            Method::POST => found,
+            ref method if path::textless(method) => Recognised::Textless,
+            _ => Recognised::No,
+        }
     }
 
     fn read_request(&self, head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, DialectError> {

@@ -142,10 +142,17 @@ pub(in crate::dialect) fn event<'a>(data: &'a [u8], facts: &mut Facts, out: &mut
         _ => {}
     }
     let event: StreamEvent<'a> = json::read(data, EVENT)?;
-    if event.kind.is_some() || event.delta.is_some() {
-        return second(&event, facts, out);
+    // Which of the two a client reads is its own affair.
+    let is_second = event.kind.is_some() || event.delta.is_some();
+    if is_second {
+        second(&event, facts, out)?;
     }
-    first(&event, facts, out)
+    let firsts = [event.event_type, event.is_finished, event.text, event.tool_call_delta, event.tool_calls, event.response];
+    if firsts.iter().any(Option::is_some) {
+        return first(&event, facts, out);
+    }
+    // Of anything else the text could not be found.
+    if is_second { Ok(()) } else { Err(DialectError::Malformed(EVENT)) }
 }
 
 /// An event of the second version.
@@ -220,9 +227,9 @@ fn read_answer<'a>(answer: &Answer<'a>, extent: Extent, facts: &mut Facts, out: 
             push(candidate, Channel::Answer, 0, extent, text(one.text)?, out);
             finish(candidate, one.finish_reason, out);
         }
-        return Ok(());
+    } else {
+        out.marks.push(Mark::Candidate(0));
     }
-    out.marks.push(Mark::Candidate(0));
     push(0, Channel::Answer, 0, extent, text(answer.text)?, out);
     if let Some(calls) = answer.tool_calls {
         read_calls(calls, 0, extent, out)?;
@@ -270,9 +277,8 @@ fn read_calls<'a>(calls: Raw<'a>, first: u32, extent: Extent, out: &mut Reading<
 }
 
 fn read_call<'a>(call: &Call<'a>, part: u32, extent: Extent, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    if let Some(function) = call.function {
-        let inner = function.object::<Call<'a>>(ANSWER)?;
-        return inner.map_or(Ok(()), |inner| read_call(&Call { function: None, ..inner }, part, extent, out));
+    if let Some(inner) = call.function.map_or(Ok(None), |function| function.object::<Call<'a>>(ANSWER))? {
+        read_call(&Call { function: None, ..inner }, part, extent, out)?;
     }
     if let Some(name) = call.name.and_then(Raw::shared) {
         out.marks.push(Mark::Tool { candidate: 0, part, name });

@@ -52,7 +52,16 @@ impl Dialect for Gemini {
                 let named = head.headers.contains_key("x-goog-api-key") || path::parameter(head.query, "key").is_some();
                 let version = |name: &str| matches!(name, "v1beta" | "v1alpha" | "v1beta1") || (name == "v1" && named);
                 match tail.as_slice() {
-                    _ if tail.iter().any(|name| matches!(*name, "cachedcontents" | "filesearchstores")) => Recognised::Textless,
+                    // `…/v1beta/cachedContents/ID`, on Vertex below a project and a location; stores hold documents and operations.
+                    [.., "cachedcontents"] | [.., "cachedcontents", _] => Recognised::Textless,
+                    [.., at, "filesearchstores"]
+                    | [.., at, "filesearchstores", _]
+                    | [.., at, "filesearchstores", _, _]
+                    | [.., at, "filesearchstores", _, _, _]
+                        if version(at) =>
+                    {
+                        Recognised::Textless
+                    }
                     [.., at, "models"] | [.., at, "models", _] if version(at) && *head.method == Method::GET => {
                         Recognised::Textless
                     }

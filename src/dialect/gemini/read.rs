@@ -151,10 +151,13 @@ pub(super) fn event<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'
 }
 
 fn read<'a>(mut answer: Answer<'a>, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    if answer.candidates.is_none()
-        && let Some(inner) = answer.response.map_or(Ok(None), |raw| raw.object(ANSWER))?
-    {
-        answer = Answer { error: answer.error, ..inner };
+    if let Some(inner) = answer.response.map_or(Ok(None), |raw| raw.object::<Answer<'a>>(ANSWER))? {
+        let error = answer.error;
+        if answer.candidates.is_some() {
+            // Which of the two a client shows is its own affair.
+            read(Answer { response: None, ..answer }, facts, out)?;
+        }
+        answer = Answer { error, response: None, ..inner };
     }
     let says = [answer.candidates, answer.prompt_feedback, answer.usage_metadata, answer.model_version, answer.response_id];
     if answer.error.is_some() {
@@ -198,14 +201,12 @@ fn read_candidate<'a>(
         let part: Part<'a> = part.object(PART)?.ok_or(DialectError::Malformed(PART))?;
         read_part(&part, index, facts, out)?;
     }
+    // May quote the call that it complains of.
+    let message = candidate.finish_message.map_or(Ok(None), |raw| raw.text(CANDIDATE))?;
+    push(index, Channel::ToolCall, FAILED, message, out);
     // A word, or its number (Vertex with `enum-encoding=int`).
     let reason = candidate.finish_reason.filter(|raw| !raw.is_null());
     if let Some(reason) = reason.map(|raw| raw.shared().unwrap_or_else(|| Str::from(raw.json()))) {
-        if matches!(&*reason, "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" | "10" | "15") {
-            // Quotes the call that it complains of.
-            let message = candidate.finish_message.map_or(Ok(None), |raw| raw.text(CANDIDATE))?;
-            push(index, Channel::ToolCall, FAILED, message, out);
-        }
         out.marks.push(Mark::Finish { candidate: index, reason });
     }
     Ok(())

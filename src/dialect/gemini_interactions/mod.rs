@@ -44,7 +44,8 @@ impl Dialect for GeminiInteractions {
         }
         match *head.method {
             Method::POST | Method::GET => Recognised::Judged,
-            _ => Recognised::Textless,
+            ref method if path::textless(method) => Recognised::Textless,
+            _ => Recognised::No,
         }
     }
 

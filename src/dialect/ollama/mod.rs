@@ -51,7 +51,8 @@ impl Dialect for Ollama {
         match *head.method {
             _ if endpoint != *self => Recognised::No,
             Method::POST => Recognised::Judged,
-            _ => Recognised::Textless,
+            ref method if path::textless(method) => Recognised::Textless,
+            _ => Recognised::No,
         }
     }
 

@@ -24,6 +24,8 @@ pub const FAILED_CALL: u32 = 1 << 18;
 const TRANSCRIPT: u32 = 1;
 /// The part of reasoning given in `reasoning_details` alone; those before are the fields of [`Message::reasonings`].
 const DETAILS: u32 = 8;
+/// The part of reasoning given in `thinking_blocks` alone.
+const BLOCKS: u32 = 9;
 
 /// An answer, or a chunk of one.
 #[derive(Debug, Deserialize)]
@@ -48,6 +50,11 @@ pub struct Envelope<'a> {
     /// An error in place of an answer, or beside one.
     #[serde(borrow, default)]
     pub error: Option<Raw<'a>>,
+    /// llama.cpp's own completions: a piece of text.
+    #[serde(borrow, default)]
+    pub content: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    object: Option<Raw<'a>>,
     #[serde(borrow, default)]
     usage: Option<Raw<'a>>,
     #[serde(borrow, default)]
@@ -84,6 +91,9 @@ struct Message<'a> {
     thinking: Option<Raw<'a>>,
     #[serde(borrow, default)]
     reasoning_details: Option<Raw<'a>>,
+    /// LiteLLM's, beside `reasoning_content`.
+    #[serde(borrow, default)]
+    thinking_blocks: Option<Raw<'a>>,
     #[serde(borrow, default)]
     tool_calls: Option<Raw<'a>>,
     #[serde(borrow, default)]
@@ -143,6 +153,12 @@ impl<'a> Envelope<'a> {
         }
     }
 
+    /// Whether this is a piece of a stream in this format, be it one without text. Of anything else the text could not be found.
+    #[must_use]
+    pub fn is_chunk(&self) -> bool {
+        [self.choices, self.error, self.usage, self.x_groq, self.object].iter().any(Option::is_some)
+    }
+
     /// Reads the error, and the text in it: some hosts quote a call that failed their checks.
     pub fn read_error(&self, out: &mut Reading<'a>) {
         #[derive(Deserialize)]
@@ -167,7 +183,11 @@ impl<'a> Envelope<'a> {
         let mut count = 0;
         for choice in choices.elements("choices")? {
             let choice: Choice<'a> = choice.object("choice")?.ok_or(DialectError::Malformed("choice"))?;
-            let index = choice.index.and_then(Raw::u32).unwrap_or(count);
+            let index = match choice.index.filter(|index| !index.is_null() && !index.is_string()) {
+                // Clients would put it elsewhere than at its place in the list.
+                Some(index) => index.u32().ok_or(DialectError::Malformed("index of a choice"))?,
+                None => count,
+            };
             choice.read(first.saturating_add(index), out)?;
             count += 1;
         }
@@ -243,6 +263,14 @@ impl<'a> Reader<'a, '_> {
             }
             self.push(Channel::Reasoning, DETAILS, text);
         }
+        if let Some(blocks) = message.thinking_blocks {
+            let mut text = Cow::default();
+            for block in blocks.elements("thinking_blocks")? {
+                let Some(block) = block.object::<Piece<'a>>("thinking_blocks")? else { continue };
+                append(&mut text, block.thinking.map_or(Ok(None), |raw| raw.text("thinking"))?);
+            }
+            self.push(Channel::Reasoning, BLOCKS, text);
+        }
         if let Some(content) = message.content {
             self.content(content)?;
         }
@@ -274,6 +302,11 @@ impl<'a> Reader<'a, '_> {
             let Some(part) = part.object::<Piece<'a>>("content part")? else { continue };
             append(&mut answer, part.text.map_or(Ok(None), |raw| raw.text("text"))?);
             append(&mut refusal, part.refusal.map_or(Ok(None), |raw| raw.text("refusal"))?);
+            for piece in part.summary.filter(|raw| raw.is_array()).map_or(Ok(Vec::new()), |raw| raw.elements("summary"))? {
+                if let Some(piece) = piece.object::<Piece<'a>>("summary")? {
+                    append(&mut reasoning, piece.text.map_or(Ok(None), |raw| raw.text("text"))?);
+                }
+            }
             match part.thinking {
                 Some(thinking) if thinking.is_array() => {
                     for piece in thinking.elements("thinking")? {

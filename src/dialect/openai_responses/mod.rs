@@ -33,7 +33,8 @@ impl Dialect for OpenAiResponses {
         let segments = path::segments(head.path);
         let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
         let found = match tail.as_slice() {
-            [.., "responses", "compact" | "input_tokens"] | [.., "responses", _, "input_items"] => Recognised::Textless,
+            [.., "responses", "compact" | "input_tokens"] => Recognised::Textless,
+            [.., "responses", _, "input_items"] if *head.method == Method::GET => Recognised::Textless,
             [.., "responses", _] if *head.method == Method::DELETE => Recognised::Textless,
             [.., "responses"] | [.., "responses", _] | [.., "responses", _, "cancel"] => Recognised::Judged,
             _ => return Recognised::No,

@@ -232,10 +232,12 @@ pub(super) fn event<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'
         "response.content_part.done" | "response.reasoning_part.done" | "response.reasoning_summary_part.done" => {
             part_event(&body, false, out)?;
         }
-        _ => match body.response {
-            Some(response) => response_event(&name, response, facts, out)?,
-            None => text_event(&name, &body, out)?,
-        },
+        _ => {
+            if let Some(response) = body.response {
+                response_event(&name, response, facts, out)?;
+            }
+            text_event(&name, &body, out)?;
+        }
     }
     Ok(())
 }

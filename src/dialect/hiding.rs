@@ -1,0 +1,134 @@
+//! No member of an answer hides the text of another, and no event of another shape passes for one without text: the upstream writes
+//! both, and clients differ in what they look at.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use super::*;
+
+/// What must be found, or the answer be called malformed.
+const TEXT: &str = "the text";
+
+fn event(name: &str, data: &str) -> Event {
+    let data = data.replace("TEXT", TEXT);
+    Event { raw: Bytes::new(), name: Bytes::copy_from_slice(name.as_bytes()), data: data.into() }
+}
+
+/// Whether the reader found the text; `None` where it could not read the answer.
+fn found(read: Result<(), DialectError>, reading: &Reading<'_>) -> Option<bool> {
+    read.ok().map(|()| reading.deltas.iter().any(|delta| delta.text.contains(TEXT)))
+}
+
+fn streamed(dialect: &dyn Dialect, name: &str, data: &str) -> Option<bool> {
+    let event = event(name, data);
+    let mut reading = Reading::default();
+    found(dialect.read_event(&event, &mut Facts::default(), &mut reading), &reading)
+}
+
+fn whole(dialect: &dyn Dialect, data: &str) -> Option<bool> {
+    let event = event("", data);
+    let mut reading = Reading::default();
+    found(dialect.read_reply(&event.data, &mut Facts::default(), &mut reading), &reading)
+}
+
+#[test]
+fn an_event_of_another_shape_is_not_one_without_text() {
+    let other: [(&dyn Dialect, &str); 12] = [
+        (&openai_chat::OpenAiChat, r#"{"is_finished":false,"event_type":"text-generation","text":"TEXT"}"#),
+        (&openai_chat::OpenAiChat, r#"{"Choices":[{"delta":{"content":"TEXT"}}]}"#),
+        (&openai_chat::OpenAiChat, r#"{"id":"x","answer":"TEXT"}"#),
+        (&openai_completions::OpenAiCompletions, r#"{"index":0,"answer":"TEXT"}"#),
+        (&openai_responses::OpenAiResponses, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
+        (&anthropic_messages::AnthropicMessages, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
+        (&anthropic_complete::AnthropicComplete, r#"{"type":"completion","text":"TEXT"}"#),
+        (&cohere::Cohere, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
+        (&tgi::Generation, r#"{"model_name":"ensemble","output":"TEXT"}"#),
+        (&gemini::Gemini, r#"{"answers":[{"text":"TEXT"}]}"#),
+        (&ollama::Ollama::Chat, r#"{"model":"m","answer":"TEXT"}"#),
+        (&ollama::Ollama::Generate, r#"{"model":"m","answer":"TEXT"}"#),
+    ];
+    for (dialect, data) in other {
+        assert_eq!(streamed(dialect, "", data), None, "{} {data}", dialect.api().as_str());
+    }
+}
+
+#[test]
+fn relatives_of_a_format_are_read() {
+    let relatives: [(&dyn Dialect, &str); 5] = [
+        // llama.cpp's own, at the path that its OpenAI format has below a version.
+        (&openai_completions::OpenAiCompletions, r#"{"index":0,"content":"TEXT","tokens":[1],"stop":false}"#),
+        // Triton.
+        (&tgi::Generation, r#"{"model_name":"ensemble","model_version":"1","text_output":"TEXT"}"#),
+        // Databricks, LiteLLM.
+        (
+            &openai_chat::OpenAiChat,
+            r#"{"choices":[{"delta":{"content":[{"type":"reasoning","summary":[{"type":"summary_text","text":"TEXT"}]}]}}]}"#,
+        ),
+        (
+            &openai_chat::OpenAiChat,
+            r#"{"choices":[{"delta":{"content":"","thinking_blocks":[{"type":"thinking","thinking":"TEXT"}]}}]}"#,
+        ),
+        (&gemini::Gemini, r#"{"candidates":[{"finishReason":"OTHER","finishMessage":"TEXT"}]}"#),
+    ];
+    for (dialect, data) in relatives {
+        assert_eq!(streamed(dialect, "", data), Some(true), "{} {data}", dialect.api().as_str());
+    }
+    assert_eq!(whole(&openai_completions::OpenAiCompletions, r#"{"content":"TEXT","stop":true}"#), Some(true));
+    assert_eq!(whole(&tgi::Generation, r#"{"model_name":"m","text_output":"TEXT"}"#), Some(true));
+}
+
+#[test]
+fn no_member_hides_another() {
+    let responses = &openai_responses::OpenAiResponses;
+    let delta =
+        r#"{"type":"response.output_text.delta","item_id":"m","output_index":0,"content_index":0,"delta":"TEXT","response":{}}"#;
+    assert_eq!(streamed(responses, "", delta), Some(true));
+
+    let cohere = &cohere::Cohere;
+    for data in [
+        r#"{"event_type":"text-generation","text":"TEXT","is_finished":false,"type":"x"}"#,
+        r#"{"event_type":"text-generation","text":"TEXT","delta":{}}"#,
+        r#"{"event_type":"tool-calls-generation","tool_calls":[{"name":"f","parameters":{"q":"TEXT"},"function":{}}]}"#,
+        r#"{"event_type":"stream-end","response":{"text":"TEXT","generations":[]}}"#,
+    ] {
+        assert_eq!(streamed(cohere, "", data), Some(true), "{data}");
+    }
+    for data in [
+        r#"{"generation_id":"g","text":"TEXT","generations":[]}"#,
+        r#"{"message":{"content":[{"type":"text","text":"TEXT"}]},"generations":[]}"#,
+    ] {
+        assert_eq!(whole(cohere, data), Some(true), "{data}");
+    }
+
+    for data in [
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"TEXT"},"completion":""}"#,
+        r#"{"generations":[{"text":"TEXT"}],"text":""}"#,
+    ] {
+        let inner = data.replace("TEXT", TEXT);
+        let chunk = format!(r#"{{"bytes":"{}"}}"#, STANDARD.encode(inner));
+        assert_eq!(streamed(&bedrock::Bedrock, "chunk", &chunk), Some(true), "{data}");
+    }
+
+    let nested = r#"{"candidates":[],"response":{"candidates":[{"content":{"parts":[{"text":"TEXT"}]}}]}}"#;
+    assert_eq!(streamed(&gemini::Gemini, "", nested), Some(true));
+    let beside = r#"{"candidates":[{"content":{"parts":[{"text":"TEXT"}]}}],"response":{"candidates":[]}}"#;
+    assert_eq!(streamed(&gemini::Gemini, "", beside), Some(true));
+
+    for (name, data) in [
+        ("content_block_delta", r#"{"type":"ping","index":0,"delta":{"type":"text_delta","text":"TEXT"}}"#),
+        ("ping", r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"TEXT"}}"#),
+        ("content_block_start", r#"{"type":"ping","index":0,"content_block":{"type":"text","text":"TEXT"}}"#),
+        ("message_start", r#"{"type":"ping","message":{"content":[{"type":"text","text":"TEXT"}]}}"#),
+    ] {
+        assert_eq!(streamed(&anthropic_messages::AnthropicMessages, name, data), Some(true), "{name} {data}");
+    }
+}
+
+#[test]
+fn an_index_that_is_none_is_not_guessed_at() {
+    for index in ["-1", "4294967296", "{}"] {
+        let data = format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"TEXT"}}}}]}}"#);
+        assert_eq!(streamed(&openai_chat::OpenAiChat, "", &data), None, "{index}");
+    }
+}
