@@ -207,6 +207,7 @@ def gateway():
         lines("Reloads", "Of configuration, policies and personas. After a failed one the old ones stay in force.",
               query(f"sum by (result) (increase(steadfast_policy_reloads_total{{{JOB}}}[$__rate_interval]))", "{{result}}")),
         lines("Incidents not recorded", "Their verdicts were carried out.", query(rate("steadfast_incidents_dropped_total", JOB, "reason"), "{{reason}}"), unit="ops"),
+        lines("Spans not delivered", "Of traces. Their exchanges went on.", query(rate("steadfast_spans_dropped_total", JOB, "reason"), "{{reason}}"), unit="ops"),
         rows("What is running", "Program, classifier and runtime of each replica.",
              f"count by (instance, version, classifier, runtime) (steadfast_build_info{{{JOB}}})"),
     ]:

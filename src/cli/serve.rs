@@ -50,6 +50,7 @@ impl Serve {
             tracing::info!(
                 listen = %program.listen,
                 admin = program.admin.map(tracing::field::display),
+                ext_proc = program.ext_proc.map(tracing::field::display),
                 classifier = program.parts.classifier.as_ref().map(|classifier| format!("{} {}", classifier.name, classifier.version)),
                 runtime = program.parts.classifier.as_ref().map(|classifier| &*classifier.runtime),
                 version = env!("CARGO_PKG_VERSION"),

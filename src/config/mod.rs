@@ -32,7 +32,7 @@ pub use route::{Part, Route};
 pub use secret::{Secret, SecretSource};
 pub use server::{Server, Tls};
 pub use session::{KeyPart, Session, SessionStore};
-pub use telemetry::Telemetry;
+pub use telemetry::{Otlp, Telemetry};
 pub use upstream::{Credential, Protocol, Upstream};
 
 use crate::dialect::Dialects;

@@ -14,6 +14,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The admin port: health, metrics, dashboard; `None` where it is turned off.
     pub admin: Option<SocketAddr>,
+    /// Where Envoy's external processing calls come; `None`: not served.
+    pub ext_proc: Option<SocketAddr>,
     /// Names, beside `localhost` and addresses, under which the admin port is reached.
     pub admin_hosts: Vec<String>,
     /// What the admin API wants as `authorization: Bearer`; `None`: whoever can connect may use it.
@@ -42,6 +44,7 @@ impl Default for Server {
         Server {
             listen: SocketAddr::from(([0, 0, 0, 0], 8080)),
             admin: Some(SocketAddr::from(([127, 0, 0, 1], 9464))),
+            ext_proc: None,
             admin_hosts: Vec::new(),
             admin_token: None,
             shutdown_grace: Duration::from_secs(30),
@@ -72,6 +75,15 @@ impl Server {
                 "is the same as server.listen",
                 Some("health, metrics and the admin API are never on the data port"),
             );
+        }
+        if let Some(item) = table.item("ext_proc") {
+            server.ext_proc = address(&item);
+            if cfg!(not(feature = "extproc")) {
+                item.problem("this build cannot serve Envoy", Some("build with the feature extproc, or leave the key out"));
+            }
+        }
+        if server.ext_proc.is_some_and(|addr| addr.port() != 0 && (addr == server.listen || Some(addr) == server.admin)) {
+            table.problem("ext_proc", "is the same as another listener of the server", Some("like \"127.0.0.1:9465\""));
         }
         if let Some(hosts) = table.strings("admin_hosts") {
             server.admin_hosts = hosts.into_iter().map(str::to_owned).collect();
@@ -104,6 +116,7 @@ impl Server {
         serde_json::json!({
             "listen": self.listen.to_string(),
             "admin": self.admin.map_or_else(|| "none".to_owned(), |admin| admin.to_string()),
+            "ext_proc": self.ext_proc.map(|addr| addr.to_string()),
             "admin_hosts": self.admin_hosts,
             "admin_token": self.admin_token.as_ref().map(Secret::show),
             "shutdown_grace": show::duration(self.shutdown_grace),

@@ -32,6 +32,8 @@ pub struct Subject {
     pub prompt: Option<u64>,
     /// The conversation's key, if it has one. User data: never a metric label.
     pub session: Option<Str>,
+    /// The caller's `traceparent` as it came, for watchers that continue its trace.
+    pub traceparent: Option<Str>,
 }
 
 /// How an exchange's body ended.

@@ -201,6 +201,7 @@ fn subject(snapshot: &Snapshot, head: &request::Parts) -> Subject {
         model: None,
         prompt: None,
         session: None,
+        traceparent: head.headers.get("traceparent").and_then(|value| value.to_str().ok()).map(Str::from),
     }
 }
 
@@ -297,7 +298,8 @@ impl Conduct {
             if !response.status().is_success() || response.extensions().get::<Failure>().is_some() {
                 return Ok(untouched(response, Some(&*self.dialect), report));
             }
-            let gate = Arc::new(Gate::new(self.snapshot.budget.clone(), target.attempt, self.until));
+            let gate =
+                Arc::new(Gate::new(self.snapshot.budget.clone(), target.attempt, self.until, self.snapshot.limits.repeatable));
             let (parts, upstream) = response.into_parts();
             let mut live = Box::new(self.live(&parts.headers, erase(upstream), gate.clone()));
             let primed = live.prime(&mut report).await;

@@ -16,16 +16,23 @@ pub(super) struct Gate {
     /// Upstream calls made, this one included.
     calls: u32,
     until: Instant,
+    repeatable: bool,
     said: AtomicU8,
 }
 
 const UNASKED: u8 = 0;
-const OUTCOMES: [RetryOutcome; 5] =
-    [RetryOutcome::Attempted, RetryOutcome::Exhausted, RetryOutcome::Budget, RetryOutcome::Deadline, RetryOutcome::Committed];
+const OUTCOMES: [RetryOutcome; 6] = [
+    RetryOutcome::Attempted,
+    RetryOutcome::Exhausted,
+    RetryOutcome::Budget,
+    RetryOutcome::Deadline,
+    RetryOutcome::Committed,
+    RetryOutcome::Unsupported,
+];
 
 impl Gate {
-    pub(super) fn new(budget: Arc<dyn Budget + Send + Sync>, calls: u32, until: Instant) -> Self {
-        Gate { budget, calls, until, said: AtomicU8::new(UNASKED) }
+    pub(super) fn new(budget: Arc<dyn Budget + Send + Sync>, calls: u32, until: Instant, repeatable: bool) -> Self {
+        Gate { budget, calls, until, repeatable, said: AtomicU8::new(UNASKED) }
     }
 
     /// What it decided, if it was asked.
@@ -41,6 +48,8 @@ impl RetryGate for Gate {
     fn may_retry(&self, retry: &Retry, committed: bool) -> bool {
         let outcome = if committed {
             4
+        } else if !self.repeatable {
+            5
         } else if self.calls > retry.attempts {
             1
         } else if Instant::now() >= self.until {
@@ -67,7 +76,7 @@ mod tests {
     }
 
     fn gate(calls: u32, tokens: u32, left: Duration) -> Gate {
-        Gate::new(Arc::new(TpsBudget::new(Duration::from_secs(1), tokens, 0.0)), calls, Instant::now() + left)
+        Gate::new(Arc::new(TpsBudget::new(Duration::from_secs(1), tokens, 0.0)), calls, Instant::now() + left, true)
     }
 
     #[test]
@@ -84,5 +93,8 @@ mod tests {
             assert_eq!(gate.may_retry(&retry(1), committed), says == RetryOutcome::Attempted);
             assert_eq!(gate.said(), Some(says));
         }
+        let once = Gate { repeatable: false, ..gate(1, 10, minute) };
+        assert!(!once.may_retry(&retry(1), false));
+        assert_eq!(once.said(), Some(RetryOutcome::Unsupported), "nobody could send it again");
     }
 }

@@ -27,11 +27,13 @@ pub struct Limits {
     pub retry_deadline: Duration,
     /// How many fallback upstreams the route has ([`super::Target::fallback`]).
     pub fallbacks: usize,
+    /// Whether a request can be sent more than once. Where not, a rule that retries does what its `then` says.
+    pub repeatable: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { request_body: 20 << 20, held: 50 << 20, retry_deadline: Duration::from_secs(60), fallbacks: 0 }
+        Limits { request_body: 20 << 20, held: 50 << 20, retry_deadline: Duration::from_secs(60), fallbacks: 0, repeatable: true }
     }
 }
 

@@ -12,6 +12,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::patience::Timer;
+#[cfg(feature = "extproc")]
+use crate::guard::Erased;
 use crate::guard::{BoxError, Failure, GuardedBody};
 
 /// A client's request body. Silence in the middle of it ends it; what is left of it when it is dropped can be drained ([`Rest`]).
@@ -24,6 +26,8 @@ pub struct ClientBody {
 
 enum Source {
     Incoming(Option<Incoming>),
+    #[cfg(feature = "extproc")]
+    Streamed(Erased),
     Whole(Option<Bytes>),
 }
 
@@ -42,6 +46,16 @@ impl ClientBody {
         (ClientBody { source, stall, timer: Timer::default(), rest: Some(rest.clone()) }, Some(rest))
     }
 
+    /// A body from elsewhere, whose time limits are its sender's.
+    #[cfg(feature = "extproc")]
+    pub(super) fn streamed<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes, Error = BoxError> + Send + 'static,
+    {
+        let source = Source::Streamed(http_body_util::BodyExt::boxed_unsync(body));
+        ClientBody { source, stall: Duration::ZERO, timer: Timer::default(), rest: None }
+    }
+
     /// A body that has been read.
     pub fn whole(bytes: Bytes) -> Self {
         let source = Source::Whole((!bytes.is_empty()).then_some(bytes));
@@ -57,6 +71,8 @@ impl Body for ClientBody {
         let this = self.get_mut();
         let incoming = match &mut this.source {
             Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            #[cfg(feature = "extproc")]
+            Source::Streamed(body) => return Pin::new(body).poll_frame(cx),
             Source::Incoming(None) => return Poll::Ready(None),
             Source::Incoming(Some(incoming)) => incoming,
         };
@@ -81,12 +97,16 @@ impl Body for ClientBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            #[cfg(feature = "extproc")]
+            Source::Streamed(body) => body.size_hint(),
             Source::Incoming(incoming) => incoming.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
+            #[cfg(feature = "extproc")]
+            Source::Streamed(body) => body.is_end_stream(),
             Source::Whole(bytes) => bytes.is_none(),
             Source::Incoming(incoming) => incoming.as_ref().is_none_or(Body::is_end_stream),
         }

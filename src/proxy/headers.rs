@@ -140,7 +140,8 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn strip_ours(headers: &mut HeaderMap) {
+/// Removes the headers that are between callers and this gateway.
+pub(super) fn strip_ours(headers: &mut HeaderMap) {
     // Seldom there: nothing is allocated for the usual request.
     while let Some(name) = headers.keys().find(|name| name.as_str().starts_with(OURS)).cloned() {
         headers.remove(name);

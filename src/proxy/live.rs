@@ -96,6 +96,7 @@ impl Basis {
                 held: usize::try_from(config.limits.response_body).unwrap_or(usize::MAX),
                 retry_deadline: RETRY_DEADLINE,
                 fallbacks: 0,
+                repeatable: true,
             },
             budget: self.budget.clone(),
             observe: self.observe.clone(),

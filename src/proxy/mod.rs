@@ -5,6 +5,8 @@ pub mod admission;
 pub mod auth;
 pub mod body;
 pub mod connect;
+#[cfg(feature = "extproc")]
+pub mod extproc;
 pub mod fault;
 pub mod headers;
 pub mod health;

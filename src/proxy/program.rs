@@ -28,7 +28,9 @@ use crate::policy::Calibration;
 #[cfg(feature = "redis")]
 use crate::session::RedisSessions;
 use crate::session::{MemorySessions, Sessions};
-use crate::telemetry::{ExchangeLog, Fleet, Metrics};
+#[cfg(feature = "otel")]
+use crate::telemetry;
+use crate::telemetry::{ExchangeLog, Fleet, Metrics, Tracer};
 
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +44,10 @@ pub enum StartError {
     /// The incident store.
     #[error("incidents.store: {0}; name a file that can be written, or \"none\"")]
     Incidents(#[from] incidents::OpenError),
+    /// The exporter of traces.
+    #[cfg(feature = "otel")]
+    #[error("telemetry.otlp: traces cannot be sent: {0}")]
+    Traces(#[from] telemetry::traces::StartError),
 }
 
 impl From<Vec<Problem>> for StartError {
@@ -56,6 +62,8 @@ pub struct Program {
     pub listen: SocketAddr,
     /// The admin port's address, if there is one.
     pub admin: Option<SocketAddr>,
+    /// The address for Envoy's external processing calls, if they are served.
+    pub ext_proc: Option<SocketAddr>,
     /// What the admin endpoints stand on.
     pub parts: Parts,
     phase: watch::Sender<Phase>,
@@ -64,6 +72,7 @@ pub struct Program {
     administering: Option<JoinHandle<()>>,
     grace: Duration,
     drain_delay: Duration,
+    traces: Traces,
 }
 
 /// The parts of a running program that others look at.
@@ -114,6 +123,8 @@ impl Program {
         // Ports first: a port that is taken should not cost the time to load a model.
         let data = serve::bind(config.server.listen, "server.listen")?;
         let admin = config.server.admin.map(|addr| serve::bind(addr, "server.admin")).transpose()?;
+        let envoy = config.server.ext_proc.map(|addr| serve::bind(addr, "server.ext_proc")).transpose()?;
+        let ext_proc = envoy.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?;
         let (listen, admin_addr) = (data.local_addr()?, admin.as_ref().map(tokio::net::TcpListener::local_addr).transpose()?);
 
         let judge = judge(&config).await?;
@@ -138,6 +149,8 @@ impl Program {
         })));
         let (kept, metrics) = (incidents.clone(), basis.metrics.clone());
         basis.circuit_told = Arc::new(move |change| circuit_changed(change, &metrics, kept.as_ref()));
+        let (tracer, traces) = open_traces(&config, &basis.metrics)?;
+        watchers.extend(tracer.clone().map(|tracer| tracer as Arc<dyn Observe>));
         watchers.extend(watcher);
         basis.observe = Arc::new(Observers(watchers));
 
@@ -160,21 +173,26 @@ impl Program {
         };
         let (phase, receiver) = watch::channel(Phase::Serving);
         let (admin_phase, admin_receiver) = watch::channel(Phase::Serving);
-        let handler = Gateway::new(live.clone(), basis.metrics.clone());
+        let handler = Gateway::new(live.clone(), basis.metrics.clone(), tracer);
         let tls = live.load().tls.clone().map(|first| {
             let live = live.clone();
             Arc::new(move || live.load().tls.clone().unwrap_or_else(|| first.clone())) as serve::Tls
         });
-        let serving = tokio::spawn(Server { listener: data, tls, patience, handler }.run(receiver));
+        let envoy = serve_envoy(envoy, patience, handler.clone(), receiver.clone());
+        let data = Server { listener: data, tls, patience, handler }.run(receiver);
+        let serving = tokio::spawn(async move {
+            tokio::join!(data, envoy);
+        });
         let administering = admin.map(|listener| administer(listener, patience, &parts, admin_receiver));
         health.set_listening();
-        Ok(Program { listen, admin: admin_addr, parts, phase, admin_phase, serving, administering, grace, drain_delay })
+        let admin = admin_addr;
+        Ok(Program { listen, admin, ext_proc, parts, phase, admin_phase, serving, administering, grace, drain_delay, traces })
     }
 
     /// Stops: not ready at once, new connections still taken for the drain delay, then what has begun may end within the grace, and the
     /// rest is cut. The admin port stays open until then. `hurry`: when it resolves, the rest is cut at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) {
-        let Program { parts, phase, admin_phase, serving, administering, grace, drain_delay, .. } = self;
+        let Program { parts, phase, admin_phase, serving, administering, grace, drain_delay, traces, .. } = self;
         parts.health.set_stopping();
         let mut serving = std::pin::pin!(serving);
         let drain = async {
@@ -202,6 +220,12 @@ impl Program {
         if let Some(incidents) = parts.incidents {
             incidents.close();
         }
+        #[cfg(feature = "otel")]
+        if let Some(exporter) = traces {
+            exporter.stop().await;
+        }
+        #[cfg(not(feature = "otel"))]
+        let () = traces;
         tracing::info!("stopped");
     }
 }
@@ -316,4 +340,42 @@ fn open_incidents(config: &Config, metrics: &Arc<Metrics>) -> Result<Option<Inci
     let options = incidents::Options { path: path.clone(), text: config.incidents.text, keep: config.incidents.keep };
     let metrics = metrics.clone();
     Incidents::open(options, move |reason| metrics.incident_dropped(reason)).map(Some)
+}
+
+/// Serves Envoy's external processing calls, where they are served.
+#[cfg(feature = "extproc")]
+async fn serve_envoy(
+    listener: Option<tokio::net::TcpListener>,
+    patience: Patience,
+    gateway: Gateway,
+    phase: watch::Receiver<Phase>,
+) {
+    if let Some(listener) = listener {
+        Server { listener, tls: None, patience, handler: super::extproc::ExtProc::new(gateway) }.run(phase).await;
+    }
+}
+
+/// The configuration has refused `server.ext_proc` where this build cannot serve it.
+#[cfg(not(feature = "extproc"))]
+async fn serve_envoy(_: Option<tokio::net::TcpListener>, _: Patience, _: Gateway, _: watch::Receiver<Phase>) {}
+
+/// What sends traces, while the program runs.
+#[cfg(feature = "otel")]
+type Traces = Option<telemetry::traces::Exporter>;
+#[cfg(not(feature = "otel"))]
+type Traces = ();
+
+#[cfg(feature = "otel")]
+fn open_traces(config: &Config, metrics: &Arc<Metrics>) -> Result<(Option<Arc<Tracer>>, Traces), StartError> {
+    let Some(otlp) = &config.telemetry.otlp else { return Ok((None, None)) };
+    let (tracer, spans) = Tracer::new(metrics.clone(), telemetry::traces::QUEUE);
+    let exporter = telemetry::traces::Exporter::start(otlp, spans, metrics.clone())?;
+    Ok((Some(Arc::new(tracer)), Some(exporter)))
+}
+
+/// The configuration has refused `telemetry.otlp` where this build cannot send traces.
+#[cfg(not(feature = "otel"))]
+#[expect(clippy::unnecessary_wraps, reason = "as the one above")]
+fn open_traces(_: &Config, _: &Arc<Metrics>) -> Result<(Option<Arc<Tracer>>, Traces), StartError> {
+    Ok((None, ()))
 }

@@ -249,6 +249,7 @@ fn restart_needed(before: &Config, after: &Config) -> Vec<&'static str> {
     let paths = [
         ("server.listen", "/server/listen"),
         ("server.admin", "/server/admin"),
+        ("server.ext_proc", "/server/ext_proc"),
         ("server.shutdown_grace", "/server/shutdown_grace"),
         ("server.drain_delay", "/server/drain_delay"),
         ("limits.header_read", "/limits/header_read"),

@@ -28,7 +28,8 @@ use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Ta
 use crate::infer::BoxFuture;
 use crate::session::Caller;
 use crate::telemetry::metrics::NO_ROUTE;
-use crate::telemetry::{InFlight, Metrics};
+use crate::telemetry::traces::{Exchange, Number};
+use crate::telemetry::{InFlight, Metrics, Tracer};
 use crate::text::Str;
 
 /// How much of a request that was refused is still read, as a multiple of what may be read, and for how long: so that its sender sees
@@ -40,6 +41,7 @@ const DRAIN: (u64, Duration) = (4, Duration::from_secs(10));
 pub struct Gateway {
     live: Arc<ArcSwap<Live>>,
     metrics: Arc<Metrics>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 /// What is kept until the end of an exchange's body.
@@ -48,8 +50,18 @@ pub struct Kept {
     _flight: Option<Flight>,
 }
 
+/// An exchange that may begin.
+pub(super) struct Begun {
+    /// Its route.
+    pub(super) route: Arc<Route>,
+    /// Its request's body, which may have been read.
+    pub(super) body: ClientBody,
+    /// Its place, held until the answer is over.
+    pub(super) flight: Flight,
+}
+
 /// An admitted exchange.
-struct Flight {
+pub(super) struct Flight {
     _permit: Permit,
     _counted: InFlight,
 }
@@ -57,8 +69,8 @@ struct Flight {
 impl Gateway {
     /// A gateway that does what `live` says at each moment.
     #[must_use]
-    pub fn new(live: Arc<ArcSwap<Live>>, metrics: Arc<Metrics>) -> Self {
-        Gateway { live, metrics }
+    pub fn new(live: Arc<ArcSwap<Live>>, metrics: Arc<Metrics>, tracer: Option<Arc<Tracer>>) -> Self {
+        Gateway { live, metrics, tracer }
     }
 
     async fn exchange(
@@ -87,29 +99,19 @@ impl Gateway {
             return (self.refuse(&live, &Fault::NoKey, None, &head, request_id), None);
         }
 
-        // The route decides everything below: limits by route, policy, upstream. It may need the model, and so the body.
         let (body, mut rest) = ClientBody::new(incoming, live.config.limits.client_stall);
-        let routed = self.route(&live, &head, body).await;
-        let (route, body) = match routed {
-            Ok(routed) => routed,
-            Err(fault) => {
-                self.finish_reading(&fault.failure().status, &live, &mut rest).await;
-                return (self.refuse(&live, &fault, None, &head, request_id), None);
-            }
+        let Begun { route, body, flight } = match self.begin(&live, &head, body, &mut rest, request_id).await {
+            Ok(begun) => begun,
+            Err(refusal) => return (refusal, None),
         };
-
-        // Admission is last before the work begins: what is refused above holds no place, and the place is held until the body is over.
-        let Some(permit) = live.admission.admit() else {
-            return (self.refuse(&live, &Fault::Busy(live.admission.limit()), Some(&route), &head, request_id), None);
-        };
-        let flight = Flight { _permit: permit, _counted: self.metrics.enter(&route.name) };
 
         // The guard wraps the upstream, so that header hygiene and credentials, below it, apply to each of its attempts, and what it reads
         // of the client's headers (session, idempotency) is still there.
         let host = headers::host(head.uri.authority(), &head.headers);
         let origin = Arc::new(Origin { ip: peer.addr.ip(), tls: peer.tls, host });
         head.extensions.insert(RequestId(request_id.clone()));
-        let forward = Forward { route: route.clone(), origin, request_id: request_id.clone() };
+        let trace = self.tracer.as_ref().and_then(|tracer| tracer.exchange(request_id, &head.headers));
+        let forward = Forward { route: route.clone(), origin, request_id: request_id.clone(), trace };
         let mut guard = GuardService::new(forward, route.snapshot.clone());
         let response = match guard.call(Request::from_parts(head, body)).await {
             Ok(response) => response,
@@ -117,6 +119,37 @@ impl Gateway {
         };
         self.finish_reading(&response.status(), &live, &mut rest).await;
         (response, Some(flight))
+    }
+
+    /// The configuration in force.
+    #[cfg(feature = "extproc")]
+    pub(super) fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// A request's route and its place among those under way; where there is none, the answer that says so.
+    pub(super) async fn begin(
+        &self,
+        live: &Live,
+        head: &request::Parts,
+        body: ClientBody,
+        rest: &mut Option<Rest>,
+        request_id: &str,
+    ) -> Result<Begun, Response<GuardedBody>> {
+        // The route decides everything below: limits by route, policy, upstream. It may need the model, and so the body.
+        let (route, body) = match self.route(live, head, body).await {
+            Ok(routed) => routed,
+            Err(fault) => {
+                self.finish_reading(&fault.failure().status, live, rest).await;
+                return Err(self.refuse(live, &fault, None, head, request_id));
+            }
+        };
+        // Admission is last before the work begins: what is refused above holds no place, and the place is held until the body is over.
+        let Some(permit) = live.admission.admit() else {
+            return Err(self.refuse(live, &Fault::Busy(live.admission.limit()), Some(&route), head, request_id));
+        };
+        let flight = Flight { _permit: permit, _counted: self.metrics.enter(&route.name) };
+        Ok(Begun { route, body, flight })
     }
 
     /// The route of a request, and its body, which may have been read on the way.
@@ -157,7 +190,7 @@ impl Gateway {
     }
 
     /// An answer of the proxy's own, in the caller's format.
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         live: &Live,
         fault: &Fault,
@@ -201,6 +234,8 @@ struct Forward {
     route: Arc<Route>,
     origin: Arc<Origin>,
     request_id: Str,
+    /// Where the calls' spans hang, if the exchange is traced.
+    trace: Option<Exchange>,
 }
 
 impl Service<Request<ReplayBody>> for Forward {
@@ -224,10 +259,13 @@ impl Forward {
         let first = target.fallback.map_or(0, |fallback| fallback + 1);
         let mut targets = self.route.upstreams.iter().skip(first).peekable();
         let mut next = Some(request);
+        let mut number = Number { attempt: target.attempt, target: 0 };
         while let (Some(upstream), Some(request)) = (targets.next(), next.take()) {
             // A copy for the next one, where there is a next one and the body can be sent twice.
             next = targets.peek().and_then(|_| copy(&request));
-            let error = match upstream.call(request, &self.origin, self.route.strip).await {
+            let call = self.trace.as_ref().map(|trace| trace.call(number, &upstream.name));
+            number.target += 1;
+            let error = match upstream.call(request, &self.origin, self.route.strip, call).await {
                 Ok(response) => return response,
                 Err(error) => error,
             };

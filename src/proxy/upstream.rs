@@ -21,6 +21,7 @@ use crate::config::{self, Limits, Protocol};
 use crate::guard::signature::Signature;
 use crate::guard::{BoxError, Failure, ReplayBody};
 use crate::telemetry::Metrics;
+use crate::telemetry::traces::Call;
 use crate::text::Str;
 
 /// Idle connections kept to one upstream.
@@ -132,7 +133,7 @@ impl Upstream {
         self.config == *config && self.limits == times(limits)
     }
 
-    /// Sends a request. `strip` bytes of its path are left out.
+    /// Sends a request. `strip` bytes of its path are left out. `call`: its span, where traces are made.
     ///
     /// # Errors
     /// [`CallError`]: no answer.
@@ -141,33 +142,54 @@ impl Upstream {
         request: Request<ReplayBody>,
         origin: &Origin,
         strip: usize,
+        call: Option<Call>,
     ) -> Result<Response<UpstreamBody>, CallError> {
         let started = Instant::now();
-        let result = self.send(request, origin, strip).await;
+        let method = request.method().clone();
+        let result = self.send(request, origin, strip, call.as_ref()).await;
+        let metrics = self.metrics.clone();
+        let (name, host) = (self.name.clone(), self.authority.clone());
+        let ended = move |status| {
+            let took = started.elapsed();
+            metrics.upstream(&name, status, took);
+            if let Some(call) = call {
+                call.end(&method, host.host(), status, took);
+            }
+        };
         let (mut parts, body) = match result {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                self.metrics.upstream(&self.name, None, started.elapsed());
+                ended(None);
                 return Err(CallError::Broke("it switched protocols, which nobody asked for".into()));
             }
             Ok(response) => response.into_parts(),
             Err(error) => {
-                self.metrics.upstream(&self.name, None, started.elapsed());
+                ended(None);
                 return Err(error);
             }
         };
         headers::to_client(&mut parts.headers);
-        let (metrics, name, status) = (self.metrics.clone(), self.name.clone(), parts.status.as_u16());
-        let ended = move || metrics.upstream(&name, Some(status), started.elapsed());
-        Ok(Response::from_parts(parts, UpstreamBody::new(body, self.limits.idle, ended)))
+        let status = parts.status.as_u16();
+        Ok(Response::from_parts(parts, UpstreamBody::new(body, self.limits.idle, move || ended(Some(status)))))
     }
 
-    async fn send(&self, request: Request<ReplayBody>, origin: &Origin, strip: usize) -> Result<Response<Incoming>, CallError> {
+    async fn send(
+        &self,
+        request: Request<ReplayBody>,
+        origin: &Origin,
+        strip: usize,
+        call: Option<&Call>,
+    ) -> Result<Response<Incoming>, CallError> {
         let (mut parts, body) = request.into_parts();
         // Anybody can write a signature. Beside a credential of ours it must not choose the host: that would send the credential where the
         // client likes.
         let signature = Signature::of(&parts.headers, parts.uri.query()).filter(|_| self.config.credential.is_none());
         let origin = self.config.forwarded.then_some(origin);
         headers::to_upstream(&mut parts.headers, origin, self.config.credential.as_ref(), signature.as_ref());
+        if let Some((name, value)) = call.map(Call::traceparent)
+            && !signature.as_ref().is_some_and(|signature| signature.covers(&name))
+        {
+            parts.headers.insert(name, value);
+        }
         parts.uri = self.uri(parts.uri.path_and_query(), strip)?;
         // The connection has the last word on the version; a request that names HTTP/2 is refused by HTTP/1 ones.
         parts.version = Version::HTTP_11;

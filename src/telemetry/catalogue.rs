@@ -110,6 +110,8 @@ catalogue! {
         "Conversations remembered.";
     INCIDENTS_DROPPED = "incidents_dropped_total", Kind::Counter, ["reason"],
         "Incidents that were not recorded. The verdicts themselves were carried out.";
+    SPANS_DROPPED = "spans_dropped_total", Kind::Counter, ["reason"],
+        "Spans of traces that were not delivered. The exchanges that they are of went on.";
     POLICY_RELOADS = "policy_reloads_total", Kind::Counter, ["result"],
         "Reloads of the configuration, policies and personas. After a failed one the old ones stay in force.";
     IN_FLIGHT = "in_flight_requests", Kind::Gauge, ["route"],

@@ -138,7 +138,7 @@ pub fn word(outcome: &Outcome) -> &'static str {
 }
 
 /// The labels that fired, as in the response header: `hate=0.97, hostility=0.41`.
-fn labels(verdict: &Verdict) -> Option<String> {
+pub(super) fn labels(verdict: &Verdict) -> Option<String> {
     let scores: &Scores = &verdict.scores;
     let mut text = String::new();
     for label in &verdict.labels {
@@ -149,7 +149,7 @@ fn labels(verdict: &Verdict) -> Option<String> {
 }
 
 /// User data on a log line: no longer than names are.
-fn short(text: &str) -> &str {
+pub(super) fn short(text: &str) -> &str {
     &text[..crate::text::floor_char_boundary(text, 128)]
 }
 

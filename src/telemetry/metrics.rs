@@ -26,6 +26,9 @@ pub const MAX_ROUTES: usize = 1000;
 /// Where requests are counted that no route took.
 pub const NO_ROUTE: &str = "none";
 
+/// Where verdicts are counted that other gateways ask for over the admin port.
+pub const ASKED: &str = "admin";
+
 /// Every metric of the program. Shared; all methods are cheap and never block on IO.
 pub struct Metrics {
     registry: Registry,
@@ -47,6 +50,7 @@ pub struct Metrics {
     drift_measures: IntCounterVec,
     sessions: IntGaugeVec,
     incidents_dropped: IntCounterVec,
+    spans_dropped: IntCounterVec,
     policy_reloads: IntCounterVec,
     in_flight: IntGaugeVec,
     build: IntGaugeVec,
@@ -123,6 +127,32 @@ impl Dropped {
     }
 }
 
+/// Why a span was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SpanDropped {
+    /// The queue to the exporter was full.
+    QueueFull,
+    /// The receiver was away, too slow, or refused it.
+    ExportFailed,
+    /// The program was shutting down.
+    Closed,
+}
+
+impl SpanDropped {
+    /// Every reason.
+    pub const ALL: [SpanDropped; 3] = [SpanDropped::QueueFull, SpanDropped::ExportFailed, SpanDropped::Closed];
+
+    /// The metric label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            SpanDropped::QueueFull => "queue_full",
+            SpanDropped::ExportFailed => "export_failed",
+            SpanDropped::Closed => "closed",
+        }
+    }
+}
+
 /// A request in flight: counted until it is dropped, so keep it in the response's body.
 #[derive(Debug)]
 pub struct InFlight(IntGauge);
@@ -156,10 +186,14 @@ impl Metrics {
         let classifier = family::CLASSIFIER_DURATION.histogram(r);
         let stages = [Stage::First, Stage::Second];
         let incidents_dropped = family::INCIDENTS_DROPPED.counter(r);
+        let spans_dropped = family::SPANS_DROPPED.counter(r);
         let policy_reloads = family::POLICY_RELOADS.counter(r);
         // A counter that first appears at 1 has no rate: what is known to be possible begins at 0.
         for reason in Dropped::ALL {
             incidents_dropped.with_label_values(&[reason.as_str()]);
+        }
+        for reason in SpanDropped::ALL {
+            spans_dropped.with_label_values(&[reason.as_str()]);
         }
         for good in [true, false] {
             policy_reloads.with_label_values(&[result(good)]);
@@ -184,6 +218,7 @@ impl Metrics {
             drift_measures: family::DRIFT_MEASURES.counter(r),
             sessions: family::SESSIONS.gauge(r),
             incidents_dropped,
+            spans_dropped,
             policy_reloads,
             in_flight: family::IN_FLIGHT.gauge(r),
             build: family::BUILD.gauge(r),
@@ -250,6 +285,11 @@ impl Metrics {
     /// An incident was not recorded.
     pub fn incident_dropped(&self, reason: Dropped) {
         self.incidents_dropped.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Spans were not delivered.
+    pub fn spans_dropped(&self, reason: SpanDropped, count: u64) {
+        self.spans_dropped.with_label_values(&[reason.as_str()]).inc_by(count);
     }
 
     /// A conversation's drift after a judged turn, in standard deviations.
@@ -334,6 +374,10 @@ impl Metrics {
                 self.classifier_batch.observe(1.0);
             }
         }
+    }
+
+    pub(super) fn count_unscored(&self, route: &RouteMetrics, reason: &str) {
+        self.unscored.with_label_values(&[&*route.name, reason]).inc();
     }
 
     pub(super) fn score(&self, label: Label, score: f32) {

@@ -1,17 +1,19 @@
-//! What operators see of the running program: metrics and logs. Both are fed by the guard's [`crate::guard::events::Observe`] and by the
-//! proxy; neither ever holds message text, matched text or a secret.
+//! What operators see of the running program: metrics, logs and traces. All are fed by the guard's [`crate::guard::events::Observe`] and by the
+//! proxy; none ever holds message text, matched text or a secret.
 
 pub mod catalogue;
 pub mod exposition;
 pub mod fleet;
 pub mod log;
 pub mod metrics;
+pub mod traces;
 mod watch;
 
 pub use exposition::Format;
 pub use fleet::Fleet;
 pub use log::ExchangeLog;
 pub use metrics::{InFlight, Metrics};
+pub use traces::Tracer;
 
 #[cfg(test)]
 pub(crate) mod samples;

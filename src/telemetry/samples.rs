@@ -22,6 +22,7 @@ pub fn allowed() -> Outcome {
             model: Some("gpt-5".into()),
             prompt: Some(0xAB),
             session: Some("user-1".into()),
+            traceparent: None,
         },
         streamed: false,
         status: 200,

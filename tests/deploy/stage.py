@@ -196,12 +196,7 @@ class Stage:
 
     def __exit__(self, *_):
         for process in self.ending:
-            process.terminate()
-        for process in self.ending:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            end(process)
         if hasattr(self, "model"):
             self.model.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -288,6 +283,15 @@ def wait(done, what, log, patience=90):
             return found
         time.sleep(0.2)
     raise AssertionError(f"waited {patience} s for {what}:\n{log.read_text()[-3000:]}")
+
+
+def end(process):
+    process.terminate()
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def play(stage, rounds, patience=400):

@@ -27,5 +27,7 @@ mod steering;
 mod stopping;
 mod streaming;
 mod support;
+#[cfg(feature = "otel")]
+mod traces;
 mod traffic;
 mod verdicts;
