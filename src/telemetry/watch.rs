@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use super::metrics::{CIRCUIT_WAYS, Metrics, RouteMetrics, api_name};
+use super::metrics::{ASKED, CIRCUIT_WAYS, Metrics, RouteMetrics, api_name};
 use crate::guard::Way;
 use crate::guard::events::{Ending, Observe, Outcome, RetryOutcome, Subject};
 use crate::infer::Scored;
 use crate::policy::Mode;
+use crate::rows::RowVerdict;
 use crate::verdict::{Action, Cause, Verdict};
 
 impl Observe for Metrics {
@@ -57,6 +58,22 @@ impl Observe for Metrics {
 }
 
 impl Metrics {
+    /// A verdict that another gateway asked for, over the admin port, and acts on itself. `action`: a verdict's, or `unscored` where the
+    /// text could not be judged and the policy lets that through. Counted under the route [`ASKED`]: the exchange is not ours.
+    pub fn asked(&self, policy: &str, mode: Mode, verdict: &RowVerdict) {
+        let route = self.route(ASKED);
+        if verdict.action != "unscored" {
+            let rule = verdict.rule.as_deref().unwrap_or("");
+            self.verdicts.with_label_values(&[&*route.name, policy, rule, verdict.action, mode_name(mode)]).inc();
+        }
+        for reason in &verdict.unscored {
+            self.count_unscored(&route, reason);
+        }
+        for label in &verdict.fired {
+            route.label_hits[label.index()].inc();
+        }
+    }
+
     fn judged(&self, route: &RouteMetrics, subject: &Subject, verdict: &Verdict) {
         let rule = verdict.rule.as_deref().unwrap_or("");
         let mode = mode_name(subject.mode);

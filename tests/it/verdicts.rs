@@ -117,6 +117,17 @@ async fn litellm_is_told_to_block_answers_and_never_requests() {
     assert_eq!(guarded_.post(page, &call).await.1["action"], "BLOCKED");
     assert_eq!(guarded_.post(page, &json!({ "texts": ["HATE"] })).await.0, 400, "whether it is an answer must be said");
 
+    // Whoever asks acts on them, so they count, apart from our own exchanges.
+    let counted = steadfast::telemetry::Format::Text.render(&guarded_.metrics.gather());
+    let count = |rule: &str, action: &str| {
+        let sample = format!(
+            "steadfast_verdicts_total{{action=\"{action}\",mode=\"enforce\",policy=\"test\",route=\"admin\",rule=\"{rule}\"}} "
+        );
+        counted.lines().find_map(|line| line.strip_prefix(&sample)).unwrap_or("0").to_owned()
+    };
+    assert_eq!([count("hate", "block"), count("hijack", "flag"), count("", "allow")], ["3", "1", "1"], "{counted}");
+    assert!(counted.contains("steadfast_label_hits_total{label=\"hate\",route=\"admin\"} 3\n"), "{counted}");
+
     let shadow = guarded("mode = \"shadow\"");
     assert_eq!(shadow.post(page, &asked("response", &["HATE"])).await.1["action"], "NONE");
 }

@@ -44,7 +44,7 @@ pub(in crate::admin) async fn contents(State(admin): State<Admin>, bytes: Body) 
     let route = route(&admin, params.route.as_deref())?;
     let mut all = Vec::with_capacity(asked.contents.len());
     for text in asked.contents {
-        let verdict = verdict(&route, None, &text).await?;
+        let verdict = verdict(&admin, &route, None, &text).await?;
         let [start, end] = span(&verdict, &text);
         let place = json!({ "start": chars(&text, start), "end": chars(&text, end), "text": text.get(start..end) });
         all.push(detections(&verdict, params.threshold, &place)?);
@@ -56,12 +56,12 @@ pub(in crate::admin) async fn generation(State(admin): State<Admin>, bytes: Body
     let asked: Generation = body(bytes)?;
     let params = asked.detector_params.unwrap_or_default();
     let route = route(&admin, params.route.as_deref())?;
-    let verdict = verdict(&route, Some(asked.prompt), &asked.generated_text).await?;
+    let verdict = verdict(&admin, &route, Some(asked.prompt), &asked.generated_text).await?;
     Ok(Json(json!(detections(&verdict, params.threshold, &json!({}))?)))
 }
 
-async fn verdict(route: &Route, prompt: Option<String>, text: &str) -> Result<RowVerdict, Error> {
-    judge(route, Row { prompt, response: Some(text.to_owned()), ..Row::default() }).await
+async fn verdict(admin: &Admin, route: &Route, prompt: Option<String>, text: &str) -> Result<RowVerdict, Error> {
+    judge(admin, route, Row { prompt, response: Some(text.to_owned()), ..Row::default() }).await
 }
 
 /// The detections of one text; `place` is what each of them says of where it is.

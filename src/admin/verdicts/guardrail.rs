@@ -71,7 +71,7 @@ pub(in crate::admin) async fn apply(State(admin): State<Admin>, bytes: Body) -> 
     // What a tool is told was said by the model too.
     let arguments = asked.tool_calls.unwrap_or_default().into_iter().filter_map(|call| call.function.arguments);
     for text in asked.texts.unwrap_or_default().into_iter().chain(arguments) {
-        let verdict = judge(&route, Row { response: Some(text), ..context.clone() }).await?;
+        let verdict = judge(&admin, &route, Row { response: Some(text), ..context.clone() }).await?;
         if verdict.action == "unscored" {
             tracing::warn!(route = %route.snapshot.route, reasons = verdict.unscored.join(", "), "an answer of LiteLLM's is let through unjudged");
         }

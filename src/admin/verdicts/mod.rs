@@ -30,9 +30,11 @@ fn route(admin: &Admin, name: Option<&str>) -> Result<Route> {
     super::judge::route(admin, name)
 }
 
-/// The verdict on one answer.
-async fn judge(route: &Route, row: Row) -> Result<RowVerdict> {
-    Ok(row.judge(&route.snapshot).await?)
+/// The verdict on one answer, which counts: another gateway acts on it.
+async fn judge(admin: &Admin, route: &Route, row: Row) -> Result<RowVerdict> {
+    let verdict = row.judge(&route.snapshot).await?;
+    admin.metrics.asked(&route.snapshot.policy.name, route.snapshot.policy.mode, &verdict);
+    Ok(verdict)
 }
 
 /// Whether a rule fired. An error where the text could not be judged and the policy lets that through.

@@ -44,7 +44,7 @@ pub(in crate::admin) async fn create(State(admin): State<Admin>, bytes: Body) ->
     let route = route(&admin, asked.model.as_deref().and_then(|model| model.strip_prefix(PREFIX)))?;
     let mut results = Vec::new();
     for response in texts(asked.input)? {
-        let verdict = judge(&route, Row { response: Some(response), ..Row::default() }).await?;
+        let verdict = judge(&admin, &route, Row { response: Some(response), ..Row::default() }).await?;
         results.push(result(&verdict)?);
     }
     let model = format!("{PREFIX}{}", route.snapshot.route);
