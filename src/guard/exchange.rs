@@ -144,7 +144,9 @@ where
         let way = circuit.enter(Instant::now());
         report.passes(Passage { circuit: circuit.clone(), way });
         let away = way == Way::Away && snapshot.policy.mode == Mode::Enforce;
-        if away && (circuit.spec().then == Detour::Block || signature.is_some()) {
+        // Where nothing else can be asked (a gateway that carries the traffic itself asks its own upstream), it is withheld.
+        let nowhere = signature.is_some() || snapshot.limits.fallbacks == 0;
+        if away && (circuit.spec().then == Detour::Block || nowhere) {
             report.decide(Verdict {
                 action: Action::Block,
                 cause: Cause::Circuit,

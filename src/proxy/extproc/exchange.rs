@@ -110,6 +110,7 @@ async fn judge(gateway: &Gateway, mut head: request::Parts, body: ClientBody, mi
     head.extensions.insert(RequestId(request_id));
     let mut snapshot = (*route.snapshot).clone();
     snapshot.limits.repeatable = false;
+    snapshot.limits.fallbacks = 0;
     let mut guard = GuardService::new(mirror, Arc::new(snapshot));
     let response = match guard.call(Request::from_parts(head, body)).await {
         Ok(response) => response,
