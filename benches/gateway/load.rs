@@ -33,7 +33,8 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
     sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
 }
 
-fn request(path: &str, body: &str) -> Arc<[u8]> {
+/// A request for an answer.
+pub fn request(path: &str, body: &str) -> Arc<[u8]> {
     format!(
         "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nauthorization: Bearer sk-bench\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -42,7 +43,8 @@ fn request(path: &str, body: &str) -> Arc<[u8]> {
     .into()
 }
 
-fn asked(more: &str) -> String {
+/// Its body; `more`: fields that tell the upstream what to answer.
+pub fn asked(more: &str) -> String {
     format!("{{\"model\":\"bench\",\"messages\":[{{\"role\":\"user\",\"content\":\"Tell me about the lighthouse.\"}}]{more}}}")
 }
 

@@ -3,12 +3,13 @@
 //!
 //!     scripts/fetch-runtime && cargo bench --bench gateway                  # all of it, about five minutes
 //!     cargo bench --bench gateway -- --short                                # right, but too short to trust its figures
-//!     cargo bench --bench gateway -- json streams                           # json, streams, model, many, start
+//!     cargo bench --bench gateway -- json streams                           # json, streams, model, many, start, overload
 //!
 //! It fails where an answer is wrong, never because one is slow.
 
 mod floors;
 mod load;
+mod overload;
 mod process;
 mod subjects;
 mod table;
@@ -33,10 +34,12 @@ struct Size {
     streams: usize,
     many: usize,
     scored: usize,
+    /// Seconds at each rate of `overload`.
+    seconds: u64,
 }
 
-const FULL: Size = Size { repeats: 3, requests: 25_600, streams: 64, many: 2_000, scored: 400 };
-const SHORT: Size = Size { repeats: 1, requests: 640, streams: 16, many: 64, scored: 16 };
+const FULL: Size = Size { repeats: 3, requests: 25_600, streams: 64, many: 2_000, scored: 400, seconds: 10 };
+const SHORT: Size = Size { repeats: 1, requests: 640, streams: 16, many: 64, scored: 16, seconds: 2 };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
@@ -94,6 +97,9 @@ async fn measure(size: &Size, wanted: &[&str]) {
     }
     if part("start") {
         start(size, &paced);
+    }
+    if part("overload") {
+        overload::measure(size, &paced).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use steadfast::infer::Context;
@@ -89,20 +89,59 @@ fn is_ready(admin: SocketAddr) -> bool {
     sent.is_ok() && socket.read_to_string(&mut answer).is_ok() && answer.starts_with("HTTP/1.1 200")
 }
 
-fn steadfast(guard: Guard, to: SocketAddr) -> Process {
+/// What a policy does with what cannot be judged in time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    Block,
+    Allow,
+}
+
+impl Fallback {
+    pub fn word(self) -> &'static str {
+        match self {
+            Fallback::Block => "block",
+            Fallback::Allow => "allow",
+        }
+    }
+}
+
+/// The default policy with the shipped classifier and one choice made.
+pub fn overloaded(fallback: Fallback, to: SocketAddr) -> Process {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/default.toml");
+    let text = std::fs::read_to_string(&default).expect("the default policy");
+    let mut text = text.parse::<toml_edit::DocumentMut>().expect("TOML");
+    text["on_overload"] = toml_edit::value(fallback.word());
+    let policy = folder().join(format!("overload-{}.toml", fallback.word()));
+    std::fs::write(&policy, text.to_string()).expect("a policy");
+    gateway(&shipped(), &policy, to)
+}
+
+fn folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let addr = free();
+    folder
+}
+
+fn shipped() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(CLASSIFIER).display().to_string()
+}
+
+fn steadfast(guard: Guard, to: SocketAddr) -> Process {
     let (classifier, policy) = match guard {
         Guard::Off | Guard::Free => {
-            let policy = folder.join("one-pattern.toml");
+            let policy = folder().join("one-pattern.toml");
             let text = "name = \"one pattern\"\n[[rule]]\nname = \"house words\"\npatterns = ['project nightfall']\naction = \"block\"\n";
             std::fs::write(&policy, text).expect("a policy");
             ("none".to_owned(), policy)
         }
-        Guard::Model => (root.join(CLASSIFIER).display().to_string(), root.join("policies/default.toml")),
+        Guard::Model => (shipped(), Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/default.toml")),
     };
+    gateway(&classifier, &policy, to)
+}
+
+/// The gateway on core 0, ready.
+fn gateway(classifier: &str, policy: &Path, to: SocketAddr) -> Process {
+    let (addr, folder) = (free(), folder());
     let config = folder.join(format!("{}.toml", addr.port()));
     let text = format!(
         "[server]\nlisten = \"{addr}\"\nadmin = \"{}\"\n[limits]\nin_flight = 8192\n[[upstream]]\nname = \"bench\"\nurl = \"http://{to}\"\n\
@@ -114,7 +153,7 @@ fn steadfast(guard: Guard, to: SocketAddr) -> Process {
     let mut command = on_core(0, Path::new(env!("CARGO_BIN_EXE_steadfast")));
     command.args(["serve", "--config"]).arg(&config).stderr(std::process::Stdio::null()).current_dir(&folder);
     let process = Process::at(command, addr);
-    Subject::Steadfast(guard).ready(&process);
+    Subject::Steadfast(Guard::Model).ready(&process);
     process
 }
 

@@ -82,6 +82,17 @@ impl Table {
         }
         println!("\nRatios are to {}.\n", first.name);
     }
+
+    /// Prints it without ratios: its rows stand for themselves.
+    pub fn print_plain(&self) {
+        println!("### {}\n\n| | {} |", self.title, self.columns.join(" | "));
+        println!("| --- |{}", " --- |".repeat(self.columns.len()));
+        for row in &self.rows {
+            let cells = row.values.iter().map(|value| if value.is_nan() { "–".to_owned() } else { shown(*value) });
+            println!("| {} | {} |", row.name, cells.collect::<Vec<_>>().join(" | "));
+        }
+        println!();
+    }
 }
 
 fn first_row(rows: &[Row]) -> &Row {

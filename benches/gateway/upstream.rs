@@ -24,9 +24,13 @@ pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The answer as JSON. `number` makes its text one of its own, where a cache must not know it.
-pub fn document(number: Option<u64>) -> String {
-    let text = number.map_or_else(|| TEXT.to_owned(), |number| format!("Note {number}. {TEXT}"));
+/// The answer as JSON. `number` makes its text one of its own, where a cache must not know it; `times`: how often it says it, each time with
+/// another number.
+pub fn document(number: Option<u64>, times: u64) -> String {
+    let text = match number {
+        None => TEXT.to_owned(),
+        Some(number) => (0..times).map(|time| format!("Note {number}, {time}. {TEXT} ")).collect(),
+    };
     format!(
         "{{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\
          \"message\":{{\"role\":\"assistant\",\"content\":\"{text}\",\"refusal\":null}},\"logprobs\":null,\"finish_reason\":\"stop\"}}],\
@@ -52,7 +56,7 @@ fn event(index: usize) -> String {
 pub async fn serve(pace: Duration) -> std::io::Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
     println!("{}", listener.local_addr()?);
-    let document = document(None);
+    let document = document(None, 1);
     let whole: &'static [u8] =
         format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{document}", document.len())
             .into_bytes()
@@ -71,7 +75,8 @@ async fn connection(mut wire: Wire, whole: &'static [u8], pace: Duration) -> std
             stream(&mut wire.socket, pace).await?;
         } else if memchr::memmem::find(&body, b"\"vary\"").is_some() {
             let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let document = self::document(Some(number));
+            let times = if memchr::memmem::find(&body, b"\"long\"").is_some() { 40 } else { 1 };
+            let document = self::document(Some(number), times);
             let length = document.len();
             wire.send(
                 format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{document}")
