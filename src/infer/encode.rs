@@ -9,10 +9,11 @@
 
 use std::sync::Arc;
 
-use tokenizers::Tokenizer;
+use tokenizers::{DecoderWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper, TokenizerImpl};
 
 use crate::infer::Context;
 use crate::infer::manifest::Layout;
+use crate::infer::unigram::Vocabulary;
 use crate::normalize::normalize;
 
 /// How many persona lines and user turns are remembered: a thread serves several streams by turns.
@@ -50,8 +51,11 @@ pub struct Run<'a> {
     pub types: &'a [i64],
 }
 
+/// The crate's tokenizer with our way to hold a vocabulary.
+type Tokenizer = TokenizerImpl<Vocabulary, NormalizerWrapper, PreTokenizerWrapper, PostProcessorWrapper, DecoderWrapper>;
+
 /// A tokenizer that turns text into ids and does nothing else: no special tokens, no truncation, no padding. Shared by threads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Tokens {
     tokenizer: Arc<Tokenizer>,
     cls: i64,
@@ -72,13 +76,19 @@ pub enum EncodeError {
     Text(String),
 }
 
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("tokens", &self.tokenizer.get_vocab_size(false)).finish_non_exhaustive()
+    }
+}
+
 impl Tokens {
     /// Reads a `tokenizer.json`.
     ///
     /// # Errors
     /// If it is none, or if it lacks `[CLS]` or `[SEP]`.
     pub fn from_json(json: &[u8]) -> Result<Tokens, EncodeError> {
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| EncodeError::Format(error.to_string()))?;
+        let mut tokenizer: Tokenizer = serde_json::from_slice(json).map_err(|error| EncodeError::Format(error.to_string()))?;
         tokenizer.with_truncation(None).map_err(|error| EncodeError::Format(error.to_string()))?;
         tokenizer.with_padding(None);
         // "[SEP]" in a text is those five characters: a model's answer must not be able to write the layout.

@@ -19,6 +19,8 @@ pub mod pool;
 pub mod queue;
 #[cfg(feature = "onnx")]
 pub mod runtime;
+#[cfg(feature = "onnx")]
+mod unigram;
 pub mod warmup;
 
 use std::future::Future;
