@@ -35,7 +35,12 @@ impl Serve {
             }
         };
         telemetry::log::start(config.telemetry.log, &config.telemetry.level)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+        // On one core a second thread only takes turns with the first; without one, nothing has to be handed over or locked for it.
+        let mut runtime = match std::thread::available_parallelism().map_or(1, usize::from) {
+            1 => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
+        let runtime = runtime.enable_all().build().context("the runtime cannot start")?;
         let status = runtime.block_on(async {
             // Before the ports are open, so that no signal after that is missed.
             let mut signals = Signals::new()?;

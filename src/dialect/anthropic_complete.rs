@@ -69,8 +69,8 @@ impl Dialect for AnthropicComplete {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        match path::segments(head.path).as_slice() {
-            [.., version, last] if version == "v1" && last == "complete" => match *head.method {
+        match path::split(&path::canonical(head.path)).as_slice() {
+            [.., "v1", "complete"] => match *head.method {
                 Method::OPTIONS | Method::HEAD => Recognised::Textless,
                 _ => Recognised::Judged,
             },

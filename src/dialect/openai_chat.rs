@@ -28,8 +28,8 @@ impl Dialect for OpenAiChat {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = super::path::segments(head.path);
-        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = super::path::canonical(head.path);
+        let segments = super::path::split(&canonical);
         let answers = match (head.method, &segments[..]) {
             (&Method::POST, [.., "chat" | "fim" | "agents", "completions"]) => true,
             // Stored answers, one or a list of them.

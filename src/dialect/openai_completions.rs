@@ -28,8 +28,9 @@ impl Dialect for OpenAiCompletions {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = super::path::segments(head.path);
-        let mut tail = segments.iter().rev().map(String::as_str);
+        let canonical = super::path::canonical(head.path);
+        let segments = super::path::split(&canonical);
+        let mut tail = segments.iter().rev().copied();
         match (tail.next(), tail.next()) {
             (Some("completions"), Some("chat" | "fim" | "agents")) => Recognised::No,
             (Some("completions"), _) if head.method == Method::POST => Recognised::Judged,

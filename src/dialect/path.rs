@@ -5,6 +5,29 @@
 
 use http::Method;
 
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+/// A path as the functions here read it, with a slash before each segment. Borrowed where it is that already but for empty segments, as nearly
+/// every path is: each format looks at it, so this is on the way of every request.
+#[must_use]
+pub fn canonical(path: &str) -> Cow<'_, str> {
+    let mut before = b'/';
+    let plain = path.bytes().all(|byte| {
+        let dots = byte == b'.' && before == b'/';
+        before = byte;
+        !dots && byte != b'%' && !byte.is_ascii_uppercase()
+    });
+    if plain { Cow::Borrowed(path) } else { Cow::Owned(segments(path).iter().flat_map(|segment| ["/", segment]).collect()) }
+}
+
+/// The segments of a [`canonical`] path.
+#[must_use]
+pub fn split(canonical: &str) -> SmallVec<[&str; 8]> {
+    canonical.split('/').filter(|segment| !segment.is_empty()).collect()
+}
+
 /// The segments of a path, percent-decoded, in lower case, `.` and `..` resolved. An encoded slash counts as a slash.
 #[must_use]
 pub fn segments(path: &str) -> Vec<String> {
@@ -78,7 +101,9 @@ mod tests {
             "/v1%5Cmessages",
         ] {
             assert_eq!(segments(other), plain, "{other}");
+            assert_eq!(split(&canonical(other))[..], plain, "{other}");
         }
+        assert!(matches!(canonical("/v1//messages.json/"), Cow::Borrowed(_)), "an ordinary path is not copied");
         assert_ne!(segments("/v1/messages%20"), plain);
     }
 
@@ -102,6 +127,12 @@ mod tests {
         #[test]
         fn decoding_is_total(text in any::<String>()) {
             let _ = segments(&text);
+        }
+
+        #[test]
+        fn a_canonical_path_has_the_same_segments(path in "[/.%2fFeaAé]{0,16}|\\PC{0,16}") {
+            let canonical = canonical(&path);
+            prop_assert_eq!(&split(&canonical)[..], segments(&path));
         }
     }
 }

@@ -58,7 +58,7 @@ struct Conduct {
 
 /// Runs one exchange.
 pub(super) async fn run<S, ReqB, ResB>(
-    mut inner: S,
+    inner: S,
     snapshot: Arc<Snapshot>,
     request: Request<ReqB>,
 ) -> Result<Response<GuardedBody>, S::Error>
@@ -69,8 +69,8 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let (mut head, body) = request.into_parts();
-    let report = Box::new(Report::new(snapshot.observe.clone(), subject(&snapshot, &head)));
+    let (head, body) = request.into_parts();
+    let mut report = Box::new(Report::new(snapshot.observe.clone(), subject(&snapshot, &head)));
     let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     let found = match snapshot.api {
         Some(api) => snapshot.dialects.recognise_as(api, &seen),
@@ -81,12 +81,30 @@ where
         Some((dialect, recognised)) => (dialect.clone(), recognised),
         None => return unknown(inner, &snapshot, head, erase(body), report, bodiless).await,
     };
-    let mut report = report;
     report.subject_mut().api = Some(dialect.api());
     if recognised == Recognised::Textless || bodiless {
         return pass(inner, head, ReplayBody::stream(erase(body)), Some(&*dialect), report).await;
     }
+    // A place of its own: what is only passed on need not move the room that judging takes.
+    Box::pin(judged(inner, snapshot, dialect, head, body, report)).await
+}
 
+/// Runs an exchange whose answer is judged.
+async fn judged<S, ReqB, ResB>(
+    mut inner: S,
+    snapshot: Arc<Snapshot>,
+    dialect: Arc<dyn Dialect>,
+    mut head: request::Parts,
+    body: ReqB,
+    mut report: Box<Report>,
+) -> Result<Response<GuardedBody>, S::Error>
+where
+    S: Service<Request<ReplayBody>, Response = Response<ResB>>,
+    ReqB: Body + Send + 'static,
+    ReqB::Error: Into<BoxError>,
+    ResB: Body<Data = Bytes> + Send + 'static,
+    ResB::Error: Into<BoxError>,
+{
     let body = match Limited::new(body, snapshot.limits.request_body).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {

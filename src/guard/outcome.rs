@@ -144,7 +144,8 @@ pub(super) fn verdict_headers(headers: &mut HeaderMap, word: &'static str, reaso
 
 /// The request id's header.
 pub(super) fn request_id_header(headers: &mut HeaderMap, request_id: &Str) {
-    if let Some(value) = header_text(request_id) {
+    // Nearly always a ULID, which needs no look at its characters.
+    if let Some(value) = HeaderValue::from_str(request_id).ok().or_else(|| header_text(request_id)) {
         headers.insert(REQUEST_ID, value);
     }
 }

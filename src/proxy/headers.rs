@@ -1,8 +1,7 @@
 //! Header hygiene in both directions: what belongs to one hop stays there, what is ours stays with us. Pure: knows no body and no socket.
 
 use http::header::{
-    ALT_SVC, CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use std::net::IpAddr;
@@ -12,7 +11,6 @@ use crate::guard::signature::Signature;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -50,9 +48,7 @@ pub fn to_upstream(
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     // This server has already asked for the body.
-    headers.remove(EXPECT);
-    headers.remove(HTTP2_SETTINGS);
-    strip_ours(headers);
+    strip(headers, |name| name.starts_with(OURS) || matches!(name, "expect" | "http2-settings"));
     join_cookies(headers);
     if let Some(origin) = origin {
         forwarded(headers, origin);
@@ -85,9 +81,8 @@ pub fn to_upstream(
 /// Makes an answer's headers ready for the client.
 pub fn to_client(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
-    strip_ours(headers);
-    // It names another way to the upstream, past this gateway.
-    headers.remove(ALT_SVC);
+    // `alt-svc` names another way to the upstream, past this gateway.
+    strip(headers, |name| name.starts_with(OURS) || name == "alt-svc");
 }
 
 /// The host asked for: HTTP/2's `:authority` or the `host` header.
@@ -135,15 +130,29 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
         }
         headers.remove(CONNECTION);
     }
-    for name in [KEEP_ALIVE, PROXY_CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
+    strip(headers, |name| {
+        matches!(
+            name,
+            "keep-alive"
+                | "proxy-connection"
+                | "proxy-authenticate"
+                | "proxy-authorization"
+                | "te"
+                | "transfer-encoding"
+                | "upgrade"
+        )
+    });
 }
 
 /// Removes the headers that are between callers and this gateway.
 pub(super) fn strip_ours(headers: &mut HeaderMap) {
-    // Seldom there: nothing is allocated for the usual request.
-    while let Some(name) = headers.keys().find(|name| name.as_str().starts_with(OURS)).cloned() {
+    strip(headers, |name| name.starts_with(OURS));
+}
+
+/// Removes headers by name. One look at those that are there costs less than asking for each that might be, and what is sought is seldom
+/// there.
+fn strip(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    while let Some(name) = headers.keys().find(|name| unwanted(name.as_str())).cloned() {
         headers.remove(name);
     }
 }

@@ -88,15 +88,14 @@ impl Gateway {
             return (self.refuse(&live, &Fault::Upgrade, None, &head, request_id), None);
         }
 
-        // Who calls keeps conversations apart, and the key that tells is about to go.
-        head.extensions.insert(Caller::of(&head.headers));
-
         // Strangers learn nothing of routes or load: keys come before both. The key used is taken out, so that no route, log or upstream
         // below can see it.
-        if let Some(keys) = &live.keys
-            && !keys.admit(&mut head.headers)
-        {
-            return (self.refuse(&live, &Fault::NoKey, None, &head, request_id), None);
+        if let Some(keys) = &live.keys {
+            // Who calls keeps conversations apart, and the key that tells is about to go.
+            head.extensions.insert(Caller::of(&head.headers));
+            if !keys.admit(&mut head.headers) {
+                return (self.refuse(&live, &Fault::NoKey, None, &head, request_id), None);
+            }
         }
 
         let (body, mut rest) = ClientBody::new(incoming, live.config.limits.client_stall);

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::json::JsonLines;
 use crate::guard::events::{Ending, Observe, Outcome};
 use crate::score::Scores;
 use crate::verdict::{Action, Verdict};
@@ -55,7 +56,7 @@ where
         .and(filter_fn(harmless));
     let lines = tracing_subscriber::fmt::layer().with_ansi(colour).with_writer(writer);
     let lines = match format {
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Json => lines.event_format(JsonLines).boxed(),
         LogFormat::Pretty => lines.compact().boxed(),
     };
     Ok(tracing_subscriber::registry().with(lines.with_filter(filter)))

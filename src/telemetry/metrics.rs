@@ -36,7 +36,7 @@ pub struct Metrics {
     pub(super) verdicts: IntCounterVec,
     label_hits: IntCounterVec,
     label_score: [Histogram; Label::COUNT],
-    pub(super) guard_duration: HistogramVec,
+    guard_duration: HistogramVec,
     stream_hold: HistogramVec,
     first_text: HistogramVec,
     upstream_duration: HistogramVec,
@@ -81,7 +81,14 @@ pub(super) struct RouteMetrics {
     pub(super) retries: [IntCounter; RETRY_OUTCOMES.len()],
     pub(super) unscored: [IntCounter; UNSCORED.len()],
     in_flight: IntGauge,
+    /// Answers with status 200, which nearly all have, by api; made when the first comes.
+    answered: [OnceLock<IntCounter>; APIS],
+    /// Time the guard added, by api; made when the first answer is judged.
+    guard: [OnceLock<Histogram>; APIS],
 }
+
+/// Every api and none.
+const APIS: usize = Api::ALL.len() + 1;
 
 /// Every outcome of a retry, by its discriminant.
 const RETRY_OUTCOMES: [RetryOutcome; 7] = [
@@ -358,7 +365,16 @@ impl Metrics {
     }
 
     pub(super) fn request(&self, route: &RouteMetrics, api: Option<Api>, status: u16) {
-        self.requests.with_label_values(&[&*route.name, api_name(api), code(status)]).inc();
+        let counter = || self.requests.with_label_values(&[&*route.name, api_name(api), code(status)]);
+        match status {
+            200 => route.answered[api_index(api)].get_or_init(counter).inc(),
+            _ => counter().inc(),
+        }
+    }
+
+    pub(super) fn guarded(&self, route: &RouteMetrics, api: Option<Api>, added: Duration) {
+        let histogram = || self.guard_duration.with_label_values(&[&*route.name, api_name(api)]);
+        route.guard[api_index(api)].get_or_init(histogram).observe(added.as_secs_f64());
     }
 
     pub(super) fn window(&self, stage: Stage, cached: bool, computed: Duration) {
@@ -411,6 +427,8 @@ impl Metrics {
             retries: RETRY_OUTCOMES.map(|outcome| self.retries.with_label_values(&[name, outcome.as_str()])),
             unscored: UNSCORED.map(|reason| self.unscored.with_label_values(&[name, reason.as_str()])),
             in_flight: self.in_flight.with_label_values(&[name]),
+            answered: Default::default(),
+            guard: Default::default(),
             name: name.into(),
         }
     }
@@ -428,6 +446,11 @@ impl RouteMetrics {
 
 pub(super) fn api_name(api: Option<Api>) -> &'static str {
     api.map_or("unknown", Api::as_str)
+}
+
+/// 0 for none.
+fn api_index(api: Option<Api>) -> usize {
+    api.map_or(0, |api| api as usize + 1)
 }
 
 const fn truth(value: bool) -> &'static str {
@@ -473,6 +496,12 @@ mod tests {
         for reason in UNSCORED {
             route.unscored(reason).inc();
             assert_eq!(metrics.unscored.with_label_values(&["/", reason.as_str()]).get(), 1);
+        }
+        for api in Api::ALL.into_iter().map(Some).chain([None]) {
+            metrics.request(&route, api, 200);
+            assert_eq!(metrics.requests.with_label_values(&["/", api_name(api), "200"]).get(), 1);
+            metrics.guarded(&route, api, Duration::ZERO);
+            assert_eq!(metrics.guard_duration.with_label_values(&["/", api_name(api)]).get_sample_count(), 1);
         }
     }
 

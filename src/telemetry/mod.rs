@@ -4,6 +4,7 @@
 pub mod catalogue;
 pub mod exposition;
 pub mod fleet;
+mod json;
 pub mod log;
 pub mod metrics;
 pub mod traces;

@@ -51,8 +51,7 @@ impl Observe for Metrics {
         }
         let whole = !matches!(outcome.ending, Ending::ClientLeft | Ending::UpstreamBroke);
         if whole && outcome.verdict.is_some() {
-            let labels = [&*route.name, api_name(subject.api)];
-            self.guard_duration.with_label_values(&labels).observe(outcome.guard.as_secs_f64());
+            self.guarded(&route, subject.api, outcome.guard);
         }
     }
 }

@@ -30,8 +30,8 @@ impl Dialect for AnthropicMessages {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         // Some of these paths other APIs have too; the SDKs send this header with every request. But anybody can send it, so it
         // must not make an answer of another format textless.
         let named = head.headers.contains_key("anthropic-version");

@@ -55,8 +55,8 @@ impl Dialect for Bedrock {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         // A model may be named by an ARN, which holds slashes.
         let of_model = tail.iter().position(|segment| *segment == "model").is_some_and(|at| at + 2 < tail.len());
         let found = match tail.last() {

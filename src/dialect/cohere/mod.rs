@@ -37,8 +37,8 @@ impl Dialect for Cohere {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         let found = match tail.as_slice() {
             [.., "v1" | "v2", "chat"] | [.., "v1", "generate"] => Recognised::Judged,
             [.., "v1" | "v2", "embed" | "rerank" | "tokenize" | "detokenize" | "classify" | "check-api-key"] => {

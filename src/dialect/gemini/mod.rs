@@ -31,8 +31,8 @@ impl Dialect for Gemini {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         let found = match tail.last().and_then(|last| last.rsplit_once(':')) {
             Some((_, "generatecontent" | "streamgeneratecontent")) => Recognised::Judged,
             Some((

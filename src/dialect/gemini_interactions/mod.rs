@@ -30,8 +30,8 @@ impl Dialect for GeminiInteractions {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         // The word is common: only below a version, or a location of Vertex.
         let place = match tail.as_slice() {
             [place @ .., "interactions"] | [place @ .., "interactions", _] | [place @ .., "interactions", _, "cancel"] => place,

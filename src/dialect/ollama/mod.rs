@@ -34,8 +34,8 @@ impl Dialect for Ollama {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         let endpoint = match tail.as_slice() {
             [.., "api", "chat"] => Ollama::Chat,
             [.., "api", "generate"] => Ollama::Generate,

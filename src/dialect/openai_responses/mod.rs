@@ -30,8 +30,8 @@ impl Dialect for OpenAiResponses {
     }
 
     fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        let tail: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let canonical = path::canonical(head.path);
+        let tail = path::split(&canonical);
         let found = match tail.as_slice() {
             [.., "responses", "compact" | "input_tokens"] => Recognised::Textless,
             [.., "responses", _, "input_items"] if *head.method == Method::GET => Recognised::Textless,
