@@ -17,9 +17,9 @@ lint:
 runtime:
 	scripts/fetch-runtime
 
-## bench: the criterion benchmarks
+## bench: the gateway against nginx and its floors, as one table each (docs/performance.md); `cargo bench` measures the parts as well
 bench: runtime
-	cargo bench
+	cargo bench --bench gateway
 
 ## fuzz: every parser under libFuzzer for ten minutes, for a nightly job; `make test` in CI mutates the recordings for a minute
 fuzz:

@@ -69,6 +69,26 @@ async fn offer(to: SocketAddr, rate: f64, long: Duration) -> Vec<Arrival> {
     tasks.join_all().await.into_iter().map(|one| one.unwrap_or_else(|error| panic!("a wrong answer: {error}"))).collect()
 }
 
+/// Answers judged a second where eight callers each wait for theirs.
+async fn capacity(to: SocketAddr, count: usize) -> f64 {
+    let request: Arc<[u8]> = load::request(CHAT, &load::asked(",\"vary\":1"));
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..8 {
+        let request = request.clone();
+        tasks.spawn(async move {
+            let mut judged = 0;
+            for _ in 0..count / 8 {
+                let seen = one(to, &request, Instant::now()).await.unwrap_or_else(|error| panic!("a wrong answer: {error}"));
+                judged += u32::from(seen.fate == Fate::Judged);
+            }
+            judged
+        });
+    }
+    let judged: u32 = tasks.join_all().await.into_iter().sum();
+    f64::from(judged.max(1)) / start.elapsed().as_secs_f64()
+}
+
 /// Long answers one after the other, for ever.
 async fn long_answers(to: SocketAddr) {
     let request: Arc<[u8]> = load::request(CHAT, &load::asked(",\"vary\":1,\"long\":1"));
@@ -126,16 +146,12 @@ pub async fn measure(size: &Size, to: &Process) {
     let long = Duration::from_secs(size.seconds);
     let mut table = Table::new("Answers of 1.2 KB, each a new text, at fixed rates", &columns);
     let mut fair = Table::new(&format!("Light load beside {LONG} answers of 40 KB at a time"), &columns);
-    let mut capacity = None;
+    let mut known = None;
     for fallback in [Fallback::Block, Fallback::Allow] {
         let process = subjects::overloaded(fallback, to.addr);
-        let capacity = match capacity {
+        let capacity = match known {
             Some(capacity) => capacity,
-            None => {
-                let seen = super::right(load::json(process.addr, CHAT, 8, size.scored, true).await, size.scored / 8 * 8);
-                #[allow(clippy::cast_precision_loss, reason = "a count")]
-                *capacity.insert(seen.done as f64 / seen.wall.as_secs_f64())
-            }
+            None => *known.insert(capacity(process.addr, size.scored).await),
         };
         let word = fallback.word();
         for share in [0.5, 0.9, 1.5, 3.0] {

@@ -203,7 +203,7 @@ pub struct Blueprint {
     first: Option<Ngrams>,
     workers: usize,
     /// The model's bytes while the threads start: a session keeps its own copy, so they are not held for longer.
-    onnx: Mutex<Option<Arc<[u8]>>>,
+    onnx: Mutex<Option<Arc<Vec<u8>>>>,
     deviation: Mutex<f32>,
 }
 
@@ -214,17 +214,25 @@ impl Blueprint {
     /// See [`load`].
     pub fn new(directory: &Path, options: &Options) -> Result<Blueprint, LoadError> {
         let manifest = read_manifest(directory)?;
-        let tokenizer = checked(directory, &manifest.tokenizer, "tokenizer")?;
-        let onnx = checked(directory, &manifest.model, "model")?;
-        let path = directory.join(&manifest.tokenizer.file);
-        let tokens = Tokens::from_json(&tokenizer).map_err(|error| LoadError::Tokenizer { path, error })?;
+        // At the same time where there are cores for it: the library, the vocabulary, and the model's bytes with their hash.
+        let (engine, tokens, onnx) = std::thread::scope(|scope| {
+            let engine = scope.spawn(|| Engine::start(options.runtime, &Surroundings::of_process()));
+            let tokens = scope.spawn(|| {
+                let json = checked(directory, &manifest.tokenizer, "tokenizer")?;
+                let path = directory.join(&manifest.tokenizer.file);
+                Tokens::from_json(&json).map_err(|error| LoadError::Tokenizer { path, error })
+            });
+            let onnx = checked(directory, &manifest.model, "model");
+            (finished(engine), finished(tokens), onnx)
+        });
+        let (tokens, onnx) = (tokens?, onnx?);
         let first = first_stage(directory, &manifest)?;
-        let engine = Engine::start(options.runtime, &Surroundings::of_process())?;
+        let engine = engine?;
         let workers = match options.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let onnx = Mutex::new(Some(onnx.into()));
+        let onnx = Mutex::new(Some(Arc::new(onnx)));
         Ok(Blueprint {
             directory: directory.to_owned(),
             manifest,
@@ -263,7 +271,7 @@ impl Blueprint {
         let kept = self.onnx.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let onnx = match kept {
             Some(onnx) => onnx,
-            None => checked(&self.directory, &self.manifest.model, "model")?.into(),
+            None => Arc::new(checked(&self.directory, &self.manifest.model, "model")?),
         };
         let path = || self.directory.join(&self.manifest.model.file);
         let outputs = &self.manifest.outputs;
@@ -282,6 +290,11 @@ impl Blueprint {
     fn forget(&self) {
         *self.onnx.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
+}
+
+/// What a thread came to; its panic goes on here.
+fn finished<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn first_stage(directory: &Path, manifest: &Manifest) -> Result<Option<Ngrams>, LoadError> {

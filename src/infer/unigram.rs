@@ -149,7 +149,7 @@ impl Trie {
         });
         let mut trie = Trie { byte: vec![0], first: Vec::new(), token: Vec::new() };
         // The tokens below each node of one depth: all begin with the bytes that lead there.
-        let mut level = vec![0..sorted.len()];
+        let mut level: Vec<std::ops::Range<usize>> = std::iter::once(0..sorted.len()).collect();
         for depth in 0.. {
             let mut next = Vec::new();
             let begin = trie.byte.len();
@@ -337,7 +337,10 @@ mod tests {
     use proptest::prelude::*;
     use tokenizers::models::unigram::Unigram as Theirs;
 
-    fn told(tokens: Result<Vec<Token>>) -> Option<Vec<(u32, String, (usize, usize))>> {
+    /// A token's id, text and place.
+    type Told = (u32, String, (usize, usize));
+
+    fn told(tokens: Result<Vec<Token>>) -> Option<Vec<Told>> {
         tokens.ok().map(|tokens| tokens.into_iter().map(|token| (token.id, token.value, token.offsets)).collect())
     }
 
