@@ -62,12 +62,35 @@ patterns = ['(?i)\\blobster\\b']
 action = "flag"
 """
 
+# A route whose circuit opens and closes, and whose conversations are steered.
+FRAGILE = """
+name = "fragile"
+[[rule]]
+name = "odd"
+patterns = ['(?i)\\blobster\\b']
+action = "reanchor"
+[[rule]]
+name = "house words"
+patterns = ['(?i)\\bproject nightfall\\b']
+action = "block"
+[circuit]
+rate = 0.3
+answers = 10
+bad = "block"
+then = "fallback"
+probe = "1s"
+close = 2
+"""
+
 CONFIG = """
 [server]
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 [[upstream]]
 name = "model"
+url = "{model}"
+[[upstream]]
+name = "spare"
 url = "{model}"
 [[upstream]]
 name = "gone"
@@ -92,6 +115,14 @@ path = "/gone"
 strip_prefix = true
 upstream = "gone"
 policy = "default.toml"
+[[route]]
+name = "fragile"
+path = "/fragile"
+strip_prefix = true
+upstream = "model"
+fallback = ["spare"]
+policy = "fragile.toml"
+persona = "aria.toml"
 [[route]]
 name = "shop"
 upstream = "model"
@@ -211,6 +242,7 @@ class Stage:
         write = lambda name, text: (self.folder / name).write_text(text)  # noqa: E731
         write("steadfast.toml", CONFIG.format(model=address, closed=free_port(), classifier=ROOT / "classifiers/collapse"))
         write("default.toml", POLICY)
+        write("fragile.toml", FRAGILE)
         write("shadow.toml", POLICY.replace('"default"', '"shadow"\nmode = "shadow"', 1))
         write("hurried.toml", POLICY.replace('"default"', '"hurried"\ndeadline = "1ms"', 1))
         calibrated = int(time.time()) - 5 * 86400
@@ -304,6 +336,9 @@ def play(stage, rounds, patience=400):
         stage.ask("hello there", session=turn)
         stage.ask("hello there", stream=True, session=turn)
         stage.ask("tell me", "/v1/messages", max_tokens=100)
+        for _ in range(3):
+            stage.ask("word" if count % 12 < 5 else "hello there", "/fragile/v1/chat/completions")
+        stage.ask("flag" if count % 6 == 0 else "hello there", "/fragile/v1/chat/completions", session=f"steered-{count // 6}")
         if count % 2 == 0:
             stage.ask("tell me", "/shadow/v1/chat/completions", stream=True)
             stage.ask(f"once name {count}" if count % 3 else "once name", session=f"bad-{count // 8}")
