@@ -149,7 +149,8 @@ async fn main() {
         // Speakers with enough answers are calibrated alone; the others of a source share a calibration.
         let (alone, shared): (Vec<&Measured>, Vec<&Measured>) =
             speakers.iter().partition(|speaker| speaker.own.len() + EXAMPLES >= ALONE && speaker.swapped.len() >= 20);
-        for signals in [false, true] {
+        // Without a classifier labels say next to nothing.
+        for signals in [false, true].into_iter().filter(|signals| *signals || thresholds.is_some()) {
             let told = if signals { "labels, voice, register" } else { "labels" };
             let found: Vec<Figures> =
                 alone.iter().filter_map(|speaker| figures(std::slice::from_ref(speaker), thresholds, signals)).collect();
@@ -307,11 +308,20 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Speakers with enough answers, by language and name; of each at most so many answers.
 fn read(path: &PathBuf, most: usize) -> BTreeMap<(String, String), Speaker> {
     let file = std::fs::File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let rows: Vec<Row> = BufReader::new(flate2::read::GzDecoder::new(file))
+        .lines()
+        .map(|line| serde_json::from_str(&line.expect("UTF-8")).expect("a row of persona data"))
+        .collect();
+    // Whose system prompt it is. A swapped row names the character whose answer was put there.
+    let owners: BTreeMap<(String, String), String> = rows
+        .iter()
+        .filter(|row| row.in_character)
+        .map(|row| ((row.lang.clone(), row.system.clone()), row.character.clone().unwrap_or_else(|| row.system.clone())))
+        .collect();
     let mut speakers: BTreeMap<(String, String), Speaker> = BTreeMap::new();
-    for line in BufReader::new(flate2::read::GzDecoder::new(file)).lines() {
-        let row: Row = serde_json::from_str(&line.expect("UTF-8")).expect("a row of persona data");
-        let name = row.character.clone().unwrap_or_else(|| row.system.clone());
-        let speaker = speakers.entry((row.lang.clone(), name)).or_default();
+    for row in rows {
+        let Some(name) = owners.get(&(row.lang.clone(), row.system.clone())) else { continue };
+        let speaker = speakers.entry((row.lang.clone(), name.clone())).or_default();
         let rows = if row.in_character { &mut speaker.own } else { &mut speaker.swapped };
         if rows.len() < most {
             rows.push(row);

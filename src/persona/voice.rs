@@ -2,7 +2,8 @@
 //!
 //! Texts are compared by their short character sequences, hashed into a vector: a bag of habits (endings, particles, pet words,
 //! punctuation) in any language, with no model. It is a weak witness, see `docs/drift.md` for how weak: it tells two fictional characters
-//! apart in five answers of six, two polite assistants hardly. It is meant to be added up over a conversation, not to decide alone.
+//! apart in four answers of five, two people who chat in two of three, two polite assistants hardly. It is meant to be added up over a
+//! conversation, not to decide alone.
 
 use crate::detect::{Detector, Finding};
 use crate::persona::Persona;
