@@ -444,7 +444,7 @@ impl RouteMetrics {
     }
 }
 
-pub(super) fn api_name(api: Option<Api>) -> &'static str {
+fn api_name(api: Option<Api>) -> &'static str {
     api.map_or("unknown", Api::as_str)
 }
 

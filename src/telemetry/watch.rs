@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::metrics::{ASKED, CIRCUIT_WAYS, Metrics, RouteMetrics, api_name};
+use super::metrics::{ASKED, CIRCUIT_WAYS, Metrics, RouteMetrics};
 use crate::guard::Way;
 use crate::guard::events::{Ending, Observe, Outcome, RetryOutcome, Subject};
 use crate::infer::Scored;
