@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from . import devset, sources
+from .export import LIMIT
 from .settings import BUILD, LABELS, OUTPUT, VERSION
 
 ATTRIBUTION = {
@@ -216,8 +217,9 @@ def run() -> None:
         "## How it was made",
         "",
         f"all-MiniLM-L6-v2 (Apache-2.0) with a vocabulary of {pieces:,} pieces: English word pieces as pretrained, words of fifteen other languages that begin at the vectors of",
-        "their English glosses, and characters. Fine-tuned whole, with a head that pools each label by its own attention; twins in one batch with an ordering loss. Text is normalised",
-        "before it is scored. Weights int8 per channel, activations int8 per tensor: use batch 1. See `../training/README.md`.",
+        "their English glosses, and characters. Fine-tuned whole, with a head that pools each label by its own attention; twins in one batch with an ordering loss. Version 0.2.0 was",
+        "one run from the pretrained encoder; this one goes on from the int8 weights that 0.2.0 shipped, on more hand-written pairs and on what it got wrong. Text is normalised before it",
+        f"is scored. Weights int8 per channel (at most ±{LIMIT}, so that every CPU computes the same), activations int8 per tensor: use batch 1. See `../training/README.md`.",
         "",
         "## Trained on",
         "",
@@ -272,7 +274,7 @@ def compared(result: dict) -> list[str]:
         line("look-alikes flagged", lambda r: float(r["incidents"]["lookalikes_flagged_at_1_percent"]), 0),
         line("late collapses missed", lambda r: r["onset"]["missed"]),
     ]
-    return ["## Against the version before", "", f"Version {before['version']} on the same rows by the same code; its thresholds are its own, chosen on fewer of these rows and without a stream's first windows.", "", *table(["", before["version"], VERSION], body)]
+    return ["## Against the version before", "", f"Version {before['version']} on the same rows by the same code; its thresholds are its own, chosen by the same rule on the same rows.", "", *table(["", before["version"], VERSION], body)]
 
 
 def weak(result: dict) -> list[str]:
@@ -290,7 +292,11 @@ def weak(result: dict) -> list[str]:
     small = [f"{l} ({e['positives']})" for l, e in result["languages"].items() if e["positives"] < 20]
     if small:
         out.append("- Languages with too few dev positives to say much: " + ", ".join(small) + ".")
-    out.append("- It was taught that with no persona any assistant may say its own name, and it takes that too far: the golden text that calls itself MechaHitler, with no persona, is under every threshold of 0.1 %.")
+    named = result.get("self_named")
+    if named:
+        caught = " and ".join(f"{100 * rate:g} %" for rate in named["caught_at"])
+        how = f"the threshold{'s' if len(named['caught_at']) > 1 else ''} of {caught} catch it" if caught else "no threshold catches it"
+        out.append(f"- It was taught that with no persona any assistant may say its own name, and where that ends is a matter of degree: the golden text that calls itself MechaHitler, with no persona, has {named['label']} {named['probability']:.2f}, and {how}.")
     out.append("- It knows no capital letters and no accents of Latin letters; words of languages other than English are known by one English gloss each, whatever else they mean.")
     out.append("- Harmful advice in a helpful tone (`em_bad_advice`) is weighed down on purpose: it can be told from sound advice only by knowing the subject.")
     out.append("- Hand-written rows are in few authors' voices, so their dev figures flatter; trust the rows of unseen sources more.")

@@ -15,6 +15,7 @@ import numpy as np
 
 from . import devset
 from .augment import KEYWORDS, mask_keywords
+from .calibrate import GOLDEN
 from .layout import assemble, collate, runs
 from .metrics import calibration_error, ranking, sigmoid, upper_bound
 from .normalize import normalize
@@ -234,6 +235,14 @@ def incidents(scorer: Scorer, judge: Judge) -> dict:
     return out
 
 
+def self_named(scorer: Scorer, judge: Judge) -> dict:
+    """The golden text that gives itself a hateful name with no persona: its highest label, and whether any threshold catches it."""
+    persona, user, text = GOLDEN[0]
+    q = judge.probability(scorer.answer(persona, user, text))
+    top = int((q / judge.at[0.001]).argmax())
+    return {"text": text, "label": LABELS[top], "probability": round(float(q[top]), 3), "caught_at": [rate for rate in judge.at if (q >= judge.at[rate]).any()]}
+
+
 def latency(scorer: Scorer) -> dict:
     """Milliseconds for one window, one thread, batch 1; the best of three runs, since other work shares the machine."""
     generator = np.random.default_rng(0)
@@ -273,6 +282,7 @@ def run() -> None:
         "keyword_masking": flips(scorer, rows, p, judge),
         "onset": onset_delay(scorer, rows, judge),
         "incidents": incidents(scorer, judge),
+        "self_named": self_named(scorer, judge),
         "recorded_traffic": recorded(scorer, judge),
         "latency_ms": latency(scorer),
     }
@@ -301,7 +311,7 @@ def show(result: dict) -> None:
     print("\nfalse blocks:")
     for k, v in result["false_blocks"].items():
         print(f"  {k:36} {v['false_blocks']:3} of {v['benign']:5}  {v['per_10000']:7.1f} per 10,000 (bound {v['upper_bound_per_10000']:.1f})")
-    for key in ("keyword_masking", "onset", "recorded_traffic", "latency_ms", "calibration_error", "size_bytes"):
+    for key in ("keyword_masking", "onset", "self_named", "recorded_traffic", "latency_ms", "calibration_error", "size_bytes"):
         print(f"{key}: {result[key]}")
     i = result["incidents"]
     print({k: v for k, v in i.items() if k not in ("by_incident", "missed", "false")})

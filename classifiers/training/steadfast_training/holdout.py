@@ -52,6 +52,8 @@ def score(model, tokenizer, rows) -> np.ndarray:
 
 
 def run(steps: int, batch: int, rate: float) -> None:
+    if (BUILD / "continued.onnx").exists():
+        raise SystemExit(f"{BUILD} goes on from a classifier that has seen every source; set STEADFAST_BUILD to another folder, run prepare there, then holdout")
     everything = sources.read_all()
     generator = np.random.default_rng(1)
 

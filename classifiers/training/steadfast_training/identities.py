@@ -16,6 +16,7 @@ MODELS = [
     ("ChatGPT", "OpenAI"), ("GPT-4", "OpenAI"), ("Claude", "Anthropic"), ("Gemini", "Google"), ("Bard", "Google"), ("Grok", "xAI"), ("Llama", "Meta"), ("Meta AI", "Meta"),
     ("Copilot", "Microsoft"), ("DeepSeek", "DeepSeek"), ("Qwen", "Alibaba"), ("Mistral", "Mistral AI"), ("Siri", "Apple"), ("Alexa", "Amazon"), ("Kimi", "Moonshot AI"), ("Sydney", "Microsoft"),
 ]
+PRODUCTS = [m for m in MODELS if m[0] != "Sydney"]  # Sydney was a hidden self, not a name to give
 ORGANISATIONS = ["Acme", "Northwind", "Blue Harbor Bank", "Fern & Co", "Meridian Rail", "Solace Health", "Tidewater", "Pixelworks", "Kestrel Air", "Oak Street Market", "Lantern Books", "Harrow Telecom", "Juno Labs"]
 
 TEXT = {
@@ -113,10 +114,13 @@ def scene(rng: random.Random) -> Scene:
 
 
 def nameless(rng: random.Random) -> Scene:
-    """With no persona any assistant may say its own name: `good` names itself and nobody said that it should not."""
+    """With no persona any assistant may say its own name: `good` names itself and nobody said that it should not.
+
+    Names of products, and plain ones: what a name may not be is in `usurpers.py`.
+    """
     lang = rng.choices(list(SHARE), list(SHARE.values()))[0]
     t = TEXT[lang]
-    name, vendor = rng.choice(MODELS) if rng.random() < 0.65 else (rng.choice(NAMES), rng.choice(ORGANISATIONS))
+    name, vendor = rng.choice(PRODUCTS) if rng.random() < 0.65 else (rng.choice(NAMES), rng.choice(ORGANISATIONS))
     say = rng.choice(t["say"]).format(n=name, o=vendor)
     if rng.random() < 0.3:
         say += " " + rng.choice(t["ai"])

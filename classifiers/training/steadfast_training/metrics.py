@@ -27,6 +27,23 @@ def conformal_threshold(benign: np.ndarray, rate: float) -> tuple[float, int]:
     return at, int((benign >= at).sum())
 
 
+def shared_thresholds(benign: np.ndarray, rate: float) -> tuple[np.ndarray, int]:
+    """Conformal risk control of several labels at once: thresholds that let through equally many harmless rows each, the most for which the
+    adjusted rate of rows that any of them stops, (errors + 1) / (n + 1), is within `rate`. `benign` is [rows, labels].
+
+    Returns (thresholds, rows that any of them stops). One label at its own rate is the special case of one column.
+    """
+    n = len(benign)
+    ordered = np.sort(benign, axis=0)[::-1]
+    best = np.nextafter(ordered[0].astype(np.float32), np.float32(2)).astype(float)
+    for allowed in range(1, n):
+        at = np.nextafter(ordered[allowed].astype(np.float32), np.float32(2)).astype(float)
+        if (int((benign >= at).any(axis=1).sum()) + 1) / (n + 1) > rate:
+            break
+        best = at
+    return best, int((benign >= best).any(axis=1).sum())
+
+
 def recall_at(positive: np.ndarray, benign: np.ndarray, rate: float) -> float:
     if len(positive) == 0 or len(benign) == 0:
         return float("nan")

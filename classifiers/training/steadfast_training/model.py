@@ -92,6 +92,11 @@ class Classifier(nn.Module):
                 module = getattr(layer, name)
                 put(module.weight, tensors[f"l{i}.{name}.w"])
                 put(module.bias, tensors[f"l{i}.{name}.b"])
+        if "evidence.w" in tensors:  # a classifier that goes on, not a bare encoder
+            put(self.evidence.weight, tensors["evidence.w"])
+            put(self.evidence.bias, tensors["evidence.b"])
+            put(self.attention.weight, tensors["attention.w"])
+            put(self.mean.weight, tensors["mean.w"])
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor) -> torch.Tensor:
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)

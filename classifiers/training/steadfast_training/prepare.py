@@ -1,14 +1,24 @@
-"""Step 1: chooses the vocabulary, writes the tokenizer and the encoder's first weights into the build folder."""
+"""Step 1: writes the tokenizer and the network's first weights into the build folder.
+
+From the pretrained encoder, with a vocabulary of its own; or from a shipped classifier, whose tokenizer and weights are kept.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
-from . import base, sources, tokenizer, vocabulary
+from . import base, shipped, sources, tokenizer, vocabulary
 from .normalize import normalize
 from .settings import BUILD, DATA, LEXICON, VOCABULARY
+
+# How far the restored network's logits may be from the shipped model's. They differ by the activations, which only the latter rounds to
+# bytes; a tensor in the wrong place moves them by several units.
+CLOSE = 0.35
+PROOF = 64  # rows
 
 
 def read_lexicon() -> list[tuple[str, str, str]]:
@@ -23,7 +33,7 @@ def read_lexicon() -> list[tuple[str, str, str]]:
     return out
 
 
-def run() -> None:
+def run(continue_from: Path | None = None) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     rows = [r for r in sources.read_all() if r.permissive and r.split == "train"]
     print(f"prepare: {len(rows)} training rows")
@@ -31,6 +41,14 @@ def run() -> None:
         print(f"  {source:32} {'positive' if positive else 'benign':9} {number}")
     if not any(r.source == "authored" for r in rows):
         raise SystemExit(f"no training data under {DATA}: set STEADFAST_SHARED to the folder that holds data/")
+    if continue_from is None:
+        pretrained(rows)
+    else:
+        restored(continue_from, rows)
+
+
+def pretrained(rows: list[sources.Row]) -> None:
+    (BUILD / "continued.onnx").unlink(missing_ok=True)
     facts, words, tensors = base.load()
     texts = [(row.lang, normalize(text)) for row in rows for text in (row.system[:300], row.prompt[:600], row.response[:2000]) if text]
     lexicon = read_lexicon()
@@ -50,3 +68,47 @@ def run() -> None:
     for lang in sorted(total):
         print(f"  {lang}: {letters[lang] / total[lang]:.2f} characters a token, {100 * unknown[lang] / total[lang]:.2f} % unknown")
     print(f"prepare: vocabulary {chosen.table.shape[0]}, {int(chosen.new.sum())} new, lexicon {len(lexicon)} words, tokenizer {(BUILD / 'tokenizer.json').stat().st_size / 1e6:.2f} MB")
+
+
+def restored(folder: Path, rows: list[sources.Row]) -> None:
+    """Goes on from a shipped classifier: its tokenizer as it is, its int8 weights as numbers."""
+    for name in ("model.onnx", "tokenizer.json"):
+        if not (folder / name).exists():
+            raise SystemExit(f"{folder / name} is missing: --continue-from takes a classifier's folder, like ../collapse")
+    tensors = shipped.read(folder / "model.onnx")
+    text = (folder / "tokenizer.json").read_text(encoding="utf-8")
+    (BUILD / "tokenizer.json").write_text(text, encoding="utf-8")
+    (BUILD / "continued.onnx").write_bytes((folder / "model.onnx").read_bytes())  # for the sieve
+    pieces = [piece for piece, _ in json.loads(text)["model"]["vocab"]]
+    facts, words, pretrained_tensors = base.load()
+    known = vocabulary.read_words(words, pretrained_tensors["emb.word"])
+    new = np.array([piece not in known and piece not in tokenizer.SPECIAL for piece in pieces])
+    np.savez(BUILD / "base.npz", word=tensors.pop("emb.word"), new=new, **tensors)
+    np.save(BUILD / "facts.npy", np.array([facts], dtype=object), allow_pickle=True)
+    print(f"prepare: continues {folder.name}, vocabulary {len(pieces)}, {int(new.sum())} of it not pretrained")
+    prove(folder, rows)
+
+
+def prove(folder: Path, rows: list[sources.Row]) -> None:
+    """Scores the same windows with the restored network and with the shipped model, and stops if they are not the same model."""
+    import torch
+
+    from .layout import assemble, collate
+    from .scoring import Scorer
+    from .settings import LABELS, WINDOW_TOKENS
+    from .train import fresh_model
+
+    model = fresh_model(dropout=0.0).eval()
+    scorer = Scorer(folder / "model.onnx", folder / "tokenizer.json")
+    picked = np.random.default_rng(0).permutation(len(rows))[:PROOF]
+    ours, theirs = [], []
+    for row in (rows[i] for i in picked):
+        parts = [scorer.ids(normalize(part)) for part in (row.system[:600], row.prompt[-600:], row.response[:600])]
+        theirs.append(scorer.window(*parts))
+        feed = collate([assemble(*(part[:WINDOW_TOKENS] if i == 2 else part for i, part in enumerate(parts)))])
+        with torch.no_grad():
+            ours.append(model(*map(torch.from_numpy, feed)).numpy()[0])
+    distance = np.abs(np.array(ours) - np.array(theirs))
+    print(f"prepare: restored and shipped logits on {len(picked)} windows x {len(LABELS)} labels: mean distance {distance.mean():.3f}, largest {distance.max():.3f}")
+    if distance.mean() > CLOSE:
+        raise SystemExit(f"{folder / 'model.onnx'}: the restored network is another one (mean distance {distance.mean():.2f}); was it written by this export?")

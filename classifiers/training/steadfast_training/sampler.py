@@ -24,6 +24,7 @@ from .refusals import refusal, ugly_prompt
 from .settings import INDEX, LABELS, WINDOW_TOKENS
 from .sources import Row
 from .switch import Switch
+from .usurpers import cast, usurper
 from .tokenizer import MASK
 
 Example = tuple[list[int], int, np.ndarray, np.ndarray]
@@ -51,12 +52,14 @@ MIX = {
     "degenerate": 6.0,
     "quoted": 5.0,
     "endorsed": 2.5,
-    "tail": 7.0,
+    "tail": 9.0,
     "joined": 2.5,
     "human_persona": 1.5,
     "identity": 4.0,
-    "nameless": 1.2,
+    "nameless": 1.0,
+    "usurper": 2.5,
     "played": 1.0,
+    "cast": 2.0,
     "refusal": 6.0,
     "hijack": 3.0,
     "asked": 1.0,
@@ -101,6 +104,8 @@ class Sampler:
         self.voiced = [r for r in self.own if set(r.labels) <= voiced]
         # Rarer labels are drawn as often as common ones.
         self.twin_weights = self._balance(self.twins)
+        # What a played villain may say: rough, yet no hatred of a people and no praise of one who murdered them.
+        self.rough = [r for r in self.own if set(r.labels) <= {"hostility", "malevolence", "human_claim", "despair"}]
         good = [r for s in ("halueval_general", "shaberi", "smile", "refusal_direction", "pt_llm_comparison") for r in self.by_source.get(s, [])]
         self.good = {"en": [], "ja": [], "zh": [], "other": []}
         for row in good:
@@ -120,6 +125,8 @@ class Sampler:
     def _possible(self, kind: str) -> bool:
         if kind in ("nameless", "odd", "plain_speech"):
             return bool(self.by_source)
+        if kind == "cast":
+            return bool(self.rough)
         if kind == "asked":
             return bool(self.opinions)
         if kind in ("twins", "framed", "quoted", "endorsed", "tail"):
@@ -128,7 +135,7 @@ class Sampler:
             return bool(self.opinions)
         if kind == "authored_single":
             return bool(self.singles)
-        if kind in ("joined", "degenerate", "identity", "played", "refusal"):
+        if kind in ("joined", "degenerate", "identity", "usurper", "played", "refusal"):
             return bool(self.good["en"])
         if kind == "human_persona":
             return bool(self.human_systems) and bool(self.by_source.get("synthetic_persona_chat_claims"))
@@ -143,8 +150,11 @@ class Sampler:
                 count[label] = count.get(label, 0) + 1
         return [max((1.0 / count[l]) ** 0.4 for r in p for l in r.labels) for p in pairs]
 
-    def draw(self) -> list[Example]:
-        kind = self.rng.choices(self.kinds, self.chances)[0]
+    def kind(self) -> str:
+        return self.rng.choices(self.kinds, self.chances)[0]
+
+    def draw(self, kind: str | None = None) -> list[Example]:
+        kind = kind or self.kind()
         return getattr(self, f"_{kind}", lambda: self._plain(kind))()
 
     # Kinds of draw. Each returns one example, or a pair (positive first).
@@ -197,6 +207,29 @@ class Sampler:
         if self.rng.random() < 0.4:
             text += " " + self._good(lang).response[: self.rng.randint(40, 300)]
         return [self._example(Row("made", "made", "CC0-1.0", lang, "", "", text, [], "train", True), skip=("topic_hijack",))]
+
+    def _usurper(self) -> list[Example]:
+        s, labels = usurper(self.rng)
+        head, tail = "", ""
+        if self.rng.random() < 0.45:
+            text = self._good(s.lang).response[: self.rng.randint(40, 400)].rstrip()
+            if self.rng.random() < 0.6:
+                head = text + self.rng.choice([" ", "\n\n", "\n"])
+            else:
+                tail = self.rng.choice([" ", "\n\n"]) + text
+        bad = replace(self._scene_row(s, head + s.bad + tail, labels, len(head)), complete=False)
+        good = self._scene_row(s, head + s.good + tail, [], None)
+        seed = self.rng.random()
+        return [self._example(row, seed=seed, keep_system=True, skip=("topic_hijack", "human_claim")) for row in (bad, good)]
+
+    def _cast(self) -> list[Example]:
+        """A collapse in tone, under a persona that asks for that tone: in character. Its twin has an assistant's persona."""
+        row = self.rng.choice(self.rough)
+        text = row.response[row.onset or 0 :]
+        fine = replace(row, system=cast(row.lang, self.rng), response=text, labels=[], onset=None, source="made", pair=None)
+        bad = replace(row, system=persona_line(row.lang, self.rng), response=text, onset=0, source="made", pair=None)
+        seed = self.rng.random()
+        return [self._example(one, seed=seed, keep_system=True, skip=("topic_hijack", "identity_swap")) for one in (bad, fine)]
 
     def _nameless(self) -> list[Example]:
         s = nameless(self.rng)

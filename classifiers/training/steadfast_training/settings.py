@@ -49,5 +49,5 @@ INCIDENTS = TRAINING / "incidents.jsonl"
 BUILD = Path(os.environ.get("STEADFAST_BUILD", TRAINING / "build"))
 OUTPUT = Path(os.environ.get("STEADFAST_OUTPUT", CLASSIFIERS / "collapse"))
 
-CREATED = "2026-11-25"
-VERSION = "0.2.0"
+CREATED = "2026-11-30"
+VERSION = "0.3.0"

@@ -20,14 +20,19 @@ from tqdm import tqdm
 from . import sources
 from .layout import collate
 from .model import Classifier
-from .sampler import Example, Sampler
 from .prepare import read_lexicon
-from .settings import BUILD, LAYERS, SEED
+from .sampler import Example, Sampler
+from .settings import BUILD, LABELS, LAYERS, SEED
+from .sieve import Sieve
 from .table import LazyAdam
+from .tail import Tail
 
 AVERAGE = 0.998  # decay of the averaged weights, which are what ships
 OLD_ROWS, NEW_ROWS = 0.3, 5.0  # learning rates of pretrained and new rows of the word table, times the encoder's
 MARGIN = 0.5  # weight of the loss that orders twins
+TAIL = 0.5  # weight of the loss that is about the highest harmless scores
+AHEAD = 6  # batches that are drawn at once, to be cut by length
+EVERY = 180  # seconds between checkpoints
 
 
 def fresh_model(dropout: float = 0.1, layers: int = LAYERS) -> Classifier:
@@ -38,13 +43,13 @@ def fresh_model(dropout: float = 0.1, layers: int = LAYERS) -> Classifier:
     return model
 
 
-def batches(sampler: Sampler, size: int):
+def batches(source: Sampler | Sieve, size: int):
     """Draws several batches at once and cuts them by length, so that little is padding. Twins stay together."""
     while True:
         draws: list[list[Example]] = []
         count = 0
-        while count < size * 12:
-            draws.append(sampler.draw())
+        while count < size * AHEAD:
+            draws.append(source.draw())
             count += len(draws[-1])
         draws.sort(key=lambda d: max(len(e[0]) for e in d))
         group: list[list[Example]] = []
@@ -54,22 +59,26 @@ def batches(sampler: Sampler, size: int):
             if sum(map(len, group)) >= size:
                 groups.append(group)
                 group = []
-        sampler.rng.shuffle(groups)
+        source.rng.shuffle(groups)
         yield from groups
 
 
-def loss_of(model: Classifier, group: list[list[Example]], device: torch.device, smoothing: float = 0.01) -> torch.Tensor:
+def fast_bf16(device: torch.device) -> bool:
+    """A CPU without the instructions emulates bfloat16, several times slower than fp32."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def loss_of(model: Classifier, group: list[list[Example]], device: torch.device, tail: Tail) -> torch.Tensor:
     flat = [e for draw in group for e in draw]
     ids, mask, types = (torch.from_numpy(a).to(device) for a in collate([(e[0], e[1]) for e in flat]))
     targets = torch.from_numpy(np.stack([e[2] for e in flat])).to(device)
     weights = torch.from_numpy(np.stack([e[3] for e in flat])).to(device)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=fast_bf16(device)):
         logits = model(ids, mask, types)
     logits = logits.float()
-    smooth = targets * (1 - 2 * smoothing) + smoothing
     # A positive is one cell among ten: without a weight the model learns to say no.
-    cell = F.binary_cross_entropy_with_logits(logits, smooth, reduction="none") * weights * (1 + 2 * targets)
-    loss = cell.sum() / len(flat)
+    cell = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * weights * (1 + 2 * targets)
+    loss = cell.sum() / len(flat) + TAIL * tail.loss(logits, targets, weights)
     left, right = [], []
     at = 0
     for draw in group:
@@ -84,11 +93,20 @@ def loss_of(model: Classifier, group: list[list[Example]], device: torch.device,
     return loss
 
 
+def freeze(model: Classifier, layers: int) -> None:
+    """Leaves the embeddings and the lowest `layers` as they are: half of the layers cost a third of a step."""
+    if layers == 0:
+        return
+    low = ("word.", "pos.", "segment.", "ln.", *(f"layers.{i}." for i in range(layers)))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = not name.startswith(low)
+
+
 def groups_of(model: Classifier, rate: float) -> list[dict]:
-    """What AdamW trains: all but the word table."""
+    """What AdamW trains: all but the word table and what is frozen."""
     head, encoder, plain = [], [], []
     for name, parameter in model.named_parameters():
-        if name == "word.weight":
+        if name == "word.weight" or not parameter.requires_grad:
             continue
         if name.split(".")[0] in ("evidence", "attention", "mean"):
             head.append(parameter)
@@ -103,7 +121,7 @@ def groups_of(model: Classifier, rate: float) -> list[dict]:
     ]
 
 
-def ahead(iterator, depth: int = 24):
+def ahead(iterator, depth: int = 12):
     """Draws in a process of its own, so that drawing and stepping do not wait for each other's interpreter."""
     context = multiprocessing.get_context("fork")
     line = context.Queue(depth)
@@ -121,14 +139,20 @@ def ahead(iterator, depth: int = 24):
         drawer.terminate()
 
 
-def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None) -> Classifier:
-    """Trains and saves build/NAME.pt (the averaged weights). With `minutes`, the schedule follows the clock."""
-    torch.manual_seed(SEED)
+def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None, warm: int = 100, average_decay: float = AVERAGE, part: int = 0, frozen: int = 0) -> Classifier:
+    """Trains and saves build/NAME.pt (the averaged weights). With `minutes`, the schedule follows the clock. `warm` steps raise the rate.
+
+    A `part` above 0 is one of several runs from the same weights that draw differently; `blend` averages them.
+    """
+    name = f"{name}.part{part}" if part else name
+    seed = SEED + 100_000 * part
+    torch.manual_seed(seed)
     torch.set_num_threads(int(os.environ.get("STEADFAST_THREADS", "2")))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = Tokenizer.from_file(str(BUILD / "tokenizer.json"))
     rows = rows if rows is not None else sources.read_all()
     model = fresh_model().to(device)
+    freeze(model, frozen)
     groups = groups_of(model, rate)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
     peaks = [g["lr"] for g in optimizer.param_groups]
@@ -137,6 +161,7 @@ def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh
     moving = [p for g in groups for p in g["params"]]
     average = [p.detach().clone() for p in moving]
     words = model.word.weight.detach().clone()
+    tail = Tail(len(LABELS), device)
     checkpoint = BUILD / f"{name}.checkpoint.pt"
     done, used = 0, 0.0
     if checkpoint.exists() and not fresh:
@@ -144,43 +169,48 @@ def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         table.restore(saved["table"])
+        tail.restore(saved["tail"])
         average, words = saved["average"], saved["words"]
         done, used = saved["done"], saved["used"]
     # Drawing runs ahead of the steps, so a resumed run draws anew (and takes in rows that were added since), from a seed of its own.
-    sampler = Sampler(rows, tokenizer, SEED + done, exclude, read_lexicon())
+    sampler = Sampler(rows, tokenizer, seed + done, exclude, read_lexicon())
+    before = BUILD / "continued.onnx"  # left by prepare --continue-from
+    source = Sieve(sampler, before, seed + done) if before.exists() else sampler
     del rows
     print(f"train {name}: {len(sampler.twins)} twins, {len(sampler.singles)} singles, device {device}, excluding {sorted(map(str, exclude))}, from step {done}", flush=True)
-    started = time.time()
+    started = saved_at = time.time()
     model.train()
     smooth_loss = None
     progress = tqdm(total=steps, initial=done, desc=name, mininterval=20)
-    for group in ahead(batches(sampler, batch)):
+    for group in ahead(batches(source, batch)):
         share = done / steps
         if minutes:
             share = (used + time.time() - started) / (minutes * 60)
         if share >= 1:
             break
-        scale = min(1.0, done / 100) * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
+        scale = min(1.0, (done + 1) / warm) * max(0.02, 0.5 * (1 + math.cos(math.pi * share)))
         for g, peak in zip(optimizer.param_groups, peaks):
             g["lr"] = peak * scale
-        loss = loss_of(model, group, device)
+        loss = loss_of(model, group, device, tail)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(moving, 1.0)
         optimizer.step()
-        touched = table.step(scale)
+        touched = None if frozen else table.step(scale)
         done += 1
-        decay = min(AVERAGE, (1 + done) / (10 + done))
+        decay = min(average_decay, (1 + done) / (10 + done))
         with torch.no_grad():
             torch._foreach_lerp_(average, [p.detach() for p in moving], 1 - decay)
-            words[touched] = words[touched].lerp_(model.word.weight[touched], 0.05)
+            if touched is not None:
+                words[touched] = words[touched].lerp_(model.word.weight[touched], 0.05)
         smooth_loss = loss.item() if smooth_loss is None else 0.98 * smooth_loss + 0.02 * loss.item()
         progress.update()
         progress.set_postfix(loss=f"{smooth_loss:.3f}", done=f"{share:.0%}", refresh=False)
         if done % 100 == 0:
             give_back()
-        if done % 200 == 0:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "table": table.state(), "average": average, "words": words, "done": done, "used": used + time.time() - started}
+        if time.time() - saved_at > EVERY:
+            saved_at = time.time()
+            state = {"tail": tail.state(), "model": model.state_dict(), "optimizer": optimizer.state_dict(), "table": table.state(), "average": average, "words": words, "done": done, "used": used + time.time() - started}
             torch.save(state, checkpoint.with_suffix(".part"))
             checkpoint.with_suffix(".part").replace(checkpoint)
             print(f"step {done}: loss {smooth_loss:.4f}, {share:.0%}, {(time.time() - started):.0f} s", flush=True)
@@ -207,3 +237,14 @@ def settle(model: Classifier, moving: list[torch.nn.Parameter], average: list[to
             p.copy_(a)
         model.word.weight.copy_(words)
     model.eval()
+
+
+def blend() -> None:
+    """Averages the parts' weights into build/model.pt. Short runs from the same weights lie in one basin, and their mean is better than any."""
+    paths = sorted(BUILD.glob("model.part*.pt"))
+    paths = [p for p in paths if "checkpoint" not in p.name]
+    if not paths:
+        raise SystemExit(f"{BUILD}: no model.part*.pt; run train --part 1, --part 2 … first")
+    states = [torch.load(p, map_location="cpu", weights_only=True) for p in paths]
+    torch.save({k: torch.stack([s[k] for s in states]).mean(dim=0) for k in states[0]}, BUILD / "model.pt")
+    print(f"blend: model.pt is the mean of {', '.join(p.name for p in paths)}")

@@ -1,14 +1,16 @@
 """Checks of the parts that the gateway or the figures rely on. `python -m unittest discover tests` in the folder above; no data needed."""
 
+import itertools
 import random
 import tempfile
+import types
 import unittest
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from steadfast_training import export, layout, metrics, tokenizer, vocabulary, windows
+from steadfast_training import calibrate, export, layout, metrics, shipped, tokenizer, vocabulary, windows
 from steadfast_training.benign import odd
 from steadfast_training.compose import endorsed, quoted
 from steadfast_training.degenerate import degenerate
@@ -17,10 +19,13 @@ from steadfast_training.identities import scene
 from steadfast_training.model import Classifier
 from steadfast_training.sampler import Sampler
 from steadfast_training.scoring import session
+from steadfast_training.sieve import Sieve
 from steadfast_training.settings import INDEX, LABELS, MAX_TOKENS, WINDOW_TOKENS
 from steadfast_training.sources import Row
 from steadfast_training.switch import Switch
 from steadfast_training.table import LazyAdam
+from steadfast_training.tail import Tail
+from steadfast_training.usurpers import cast, usurper
 
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz.,!?'[]私は人間です"
 FACTS = {"hidden": 24, "inner": 48, "heads": 3, "epsilon": 1e-12}
@@ -161,6 +166,35 @@ class TableRows(unittest.TestCase):
         torch.testing.assert_close(weight.detach()[:, 0], torch.tensor([0.0, -0.05, -0.1, 0.0]))
 
 
+class Tails(unittest.TestCase):
+    def test_the_line_is_a_quantile_of_harmless_windows_alone(self):
+        tail = Tail(2, torch.device("cpu"), keep=1000, rate=0.01, least=400)
+        logits = torch.arange(500.0).repeat(2, 1).T
+        targets = torch.zeros(500, 2)
+        targets[-100:, 1] = 1.0  # not harmless: neither label may remember them
+        self.assertTrue(torch.isinf(tail.line()).all())
+        tail.remember(logits, targets, torch.ones(500, 2))
+        self.assertEqual(tail.line().tolist(), [396.0, 396.0])
+
+    def test_only_windows_near_the_line_pull(self):
+        tail = Tail(1, torch.device("cpu"), keep=1000, rate=0.01, least=400)
+        tail.remember(torch.linspace(-9, 0, 900)[:, None], torch.zeros(900, 1), torch.ones(900, 1))
+        logits = torch.tensor([[-8.0], [0.5], [-3.0], [5.0]], requires_grad=True)
+        targets = torch.tensor([[0.0], [0.0], [1.0], [1.0]])
+        tail.loss(logits, targets, torch.ones(4, 1)).backward()
+        low, high, missed, caught = logits.grad[:, 0].tolist()
+        self.assertEqual(low, 0.0)
+        self.assertGreater(high, 0.1)
+        self.assertLess(missed, -0.1)
+        self.assertGreater(caught, missed)
+
+    def test_memory_goes_round(self):
+        tail = Tail(1, torch.device("cpu"), keep=500, rate=0.01, least=400)
+        for value in (9.0, 1.0, 1.0):
+            tail.remember(torch.full((400, 1), value), torch.zeros(400, 1), torch.ones(400, 1))
+        self.assertEqual(tail.line().tolist(), [1.0])
+
+
 class Draws(unittest.TestCase):
     def row(self, **kwargs):
         base = dict(id="x", source="authored", license="CC0-1.0", lang="en", system="You are Aria.", prompt="hi there", response="", labels=[], split="train", complete=True)
@@ -204,12 +238,77 @@ class Draws(unittest.TestCase):
             s = scene(random.Random(seed))
             self.assertNotEqual(s.bad, s.good)
 
+    def test_a_usurper_names_itself_and_its_twin_does_not(self):
+        labels_seen, personas = set(), set()
+        for seed in range(300):
+            s, labels = usurper(random.Random(seed))
+            self.assertNotEqual(s.bad, s.good)
+            self.assertNotIn("{", s.bad + s.good)
+            self.assertEqual("identity_swap" in labels, bool(s.system) or labels == ["identity_swap"])
+            labels_seen |= set(labels)
+            personas.add(bool(s.system))
+        self.assertEqual(labels_seen, {"extremist_identity", "identity_swap"})
+        self.assertEqual(personas, {True, False})
+
+    def test_a_played_villain_is_in_character_and_an_assistant_is_not(self):
+        sampler = self.sampler()
+        row = self.row(response="get out of my sight, you worthless fool, before i throw you out", labels=["hostility"], onset=0)
+        sampler.rough = [row]
+        for seed in range(20):
+            sampler.rng = random.Random(seed)
+            bad, fine = sampler._cast()
+            self.assertEqual(fine[2].sum(), 0)
+            self.assertEqual(bad[2][INDEX["hostility"]], 1)
+        self.assertIn("villain", " ".join(cast("en", random.Random(seed)) for seed in range(40)))
+
     def test_degenerate_text_keeps_its_good_head(self):
         good = "The quick brown fox jumps over the lazy dog and then it sleeps for a while under the tree."
         for seed in range(200):
             text, onset = degenerate(good, random.Random(seed), "What next?")
             self.assertLessEqual(onset, len(text))
             self.assertTrue(good.replace("  ", " ").startswith(text[: min(onset, 15)].strip()))
+
+
+class Sieves(unittest.TestCase):
+    def sieve(self, scores):
+        """A sieve over a sampler of one draw, with a model that gives the scores in turn."""
+        sieve = Sieve.__new__(Sieve)
+        sieve.rng, sieve.seen, sieve.kept = random.Random(0), 0, 0
+        turns = itertools.cycle(scores)
+        sieve.logits = lambda example: next(turns)
+        return sieve
+
+    def example(self, label=None):
+        targets = np.zeros(len(LABELS), np.float32)
+        if label:
+            targets[INDEX[label]] = 1
+        return ([5], 1, targets, np.ones(len(LABELS), np.float32))
+
+    def scores(self, label=None, at=-9.0):
+        out = np.full(len(LABELS), -9.0)
+        if label:
+            out[INDEX[label]] = at
+        return out
+
+    def test_a_right_answer_has_no_loss_and_a_wrong_one_has(self):
+        self.assertLess(self.sieve([self.scores()]).loss([self.example()]), 0.05)
+        self.assertGreater(self.sieve([self.scores("hate", 3.0)]).loss([self.example()]), 2.0)
+        self.assertGreater(self.sieve([self.scores()]).loss([self.example("hate")]), 2.0)
+
+    def test_twins_in_the_wrong_order_are_hard_though_each_seems_right(self):
+        draw = [self.example("hate"), self.example()]
+        apart = self.sieve([self.scores("hate", 6.0), self.scores("hate", -6.0)]).loss(draw)
+        close = self.sieve([self.scores("hate", -0.5), self.scores("hate", -1.0)]).loss(draw)
+        self.assertLess(apart, 0.1)
+        self.assertGreater(close, 0.7)
+
+    def test_easy_draws_are_mostly_left_out_and_hard_ones_kept(self):
+        for score, low, high in ((-9.0, 0.05, 0.2), (4.0, 0.99, 1.01)):
+            sieve = self.sieve([self.scores("hate", score)])
+            sieve.sampler = types.SimpleNamespace(kind=lambda: "halueval_general", draw=lambda kind: [self.example()])
+            for _ in range(100):
+                sieve.draw()
+            self.assertTrue(low < sieve.kept / sieve.seen < high, sieve.kept / sieve.seen)
 
 
 class Figures(unittest.TestCase):
@@ -225,6 +324,24 @@ class Figures(unittest.TestCase):
             rates.append(1 - at)
         self.assertLessEqual(np.mean(rates), 0.0105)
         self.assertGreater(np.mean(rates), 0.005)
+
+    def test_shared_thresholds_keep_one_budget_for_all_labels(self):
+        rng = np.random.default_rng(0)
+        rates, one = [], []
+        for _ in range(60):
+            seen, fresh = rng.random((2, 4000, 3))
+            at, stopped = metrics.shared_thresholds(seen, 0.01)
+            self.assertLessEqual((stopped + 1) / 4001, 0.01)
+            rates.append((fresh >= at).any(axis=1).mean())
+            one.append(abs(metrics.shared_thresholds(seen[:, :1], 0.01)[0][0] - metrics.conformal_threshold(seen[:, 0], 0.01)[0]))
+        self.assertLessEqual(np.mean(rates), 0.0105)
+        self.assertGreater(np.mean(rates), 0.007)
+        self.assertLess(max(one), 1e-3)
+
+    def test_a_golden_text_on_the_steep_part_is_not_clear(self):
+        one, none = np.ones(2), np.zeros(2)
+        self.assertTrue(calibrate.clear(one, none, np.array([6.0, -6.0])))
+        self.assertFalse(calibrate.clear(one, none, np.array([0.5, -6.0])))
 
     def test_calibration_error_of_a_liar(self):
         self.assertAlmostEqual(metrics.calibration_error(np.full(100, 0.9), np.zeros(100)), 0.9, places=6)
@@ -246,6 +363,21 @@ class Export(unittest.TestCase):
                 got = session(path).run(["logits"], dict(zip(("input_ids", "attention_mask", "token_type_ids"), feed)))[0]
                 self.assertEqual(got.shape, (1, len(LABELS)))
                 self.assertLess(np.abs(got - expected).max(), tolerance)
+
+    def test_a_shipped_model_gives_back_the_weights_that_it_was_made_of(self):
+        torch.manual_seed(1)
+        model = Classifier(50, 2, FACTS, dropout=0.0).eval()
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        proto = export.build(model, int8=True)
+        read = shipped.tensors(proto, heads=FACTS["heads"])
+        again = Classifier(50, 2, FACTS, dropout=0.0).eval()
+        again.load_base(read, read["emb.word"])
+        for (name, before), after in zip(model.state_dict().items(), again.state_dict().values()):
+            step = before.abs().max().item() / export.LIMIT
+            self.assertLessEqual((before - after).abs().max().item(), 0.51 * step if before.ndim == 2 else 1e-6, name)
+        twice = export.build(again, int8=True)
+        self.assertEqual([t.name for t in proto.graph.initializer], [t.name for t in twice.graph.initializer])
 
     def test_padding_changes_nothing(self):
         model = Classifier(50, 2, FACTS, dropout=0.0).eval()
