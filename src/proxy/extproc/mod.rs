@@ -1,5 +1,5 @@
 //! Envoy's external processing: verdicts for a gateway that carries the traffic itself. gRPC on a listener of its own; each exchange goes
-//! through the guard as on the data port ([`exchange`]), with Envoy's streams in place of sockets.
+//! through the guard as on the data port (`exchange.rs`), with Envoy's streams in place of sockets.
 
 mod exchange;
 mod headers;
