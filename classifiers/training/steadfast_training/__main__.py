@@ -10,7 +10,7 @@ ORDER = ["prepare", "train", "export", "calibrate", "evaluate", "card"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="steadfast_training", description=__doc__)
-    parser.add_argument("step", choices=[*ORDER, "blend", "first_stage", "holdout", "all"])
+    parser.add_argument("step", choices=[*ORDER, "blend", "choose", "first_stage", "holdout", "all"])
     parser.add_argument("--steps", type=int, default=3000, help="optimizer steps of train (default 3000)")
     parser.add_argument("--minutes", type=float, default=None, help="train: stop (with the schedule ended) after so many minutes")
     parser.add_argument("--batch", type=int, default=48, help="windows a step (default 48)")
@@ -20,6 +20,8 @@ def main() -> None:
     parser.add_argument("--warm", type=int, default=100, help="train: steps over which the rate rises (default 100)")
     parser.add_argument("--average", type=float, default=0.998, help="train: decay of the averaged weights (default 0.998; a short run wants less)")
     parser.add_argument("--continue-from", type=Path, default=None, metavar="FOLDER", help="prepare: begin at a shipped classifier instead of the pretrained encoder")
+    parser.add_argument("--no-sieve", action="store_true", help="train: take every draw, also where a shipped model is continued")
+    parser.add_argument("--against", type=Path, default=None, metavar="FILE", help="choose: another model's choose.json to set this one's figures beside")
     parser.add_argument("--fresh", action="store_true", help="train: ignore a checkpoint")
     arguments = parser.parse_args()
     for step in ORDER if arguments.step == "all" else [arguments.step]:
@@ -30,7 +32,7 @@ def main() -> None:
         elif step == "train":
             from .train import run
 
-            run(arguments.steps, arguments.batch, arguments.rate, minutes=arguments.minutes, fresh=arguments.fresh, warm=arguments.warm, average_decay=arguments.average, part=arguments.part, frozen=arguments.freeze)
+            run(arguments.steps, arguments.batch, arguments.rate, minutes=arguments.minutes, fresh=arguments.fresh, warm=arguments.warm, average_decay=arguments.average, part=arguments.part, frozen=arguments.freeze, sieve=not arguments.no_sieve)
         elif step == "blend":
             from .train import blend
 
@@ -47,6 +49,10 @@ def main() -> None:
             from .evaluate import run
 
             run()
+        elif step == "choose":
+            from .choose import run
+
+            run(arguments.against)
         elif step == "first_stage":
             from .first_stage import run
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +11,8 @@ from . import devset
 from .metrics import conformal_threshold, shared_thresholds, sigmoid, upper_bound
 from .normalize import normalize
 from .scoring import Scorer
-from .settings import BLOCKING, CREATED, INDEX, LABELS, OUTPUT, PERSONA_TOKENS, USER_TOKENS, VERSION, WINDOW_STRIDE, WINDOW_TOKENS
+from .settings import BLOCKING, INDEX, LABELS, OUTPUT, PERSONA_TOKENS, USER_TOKENS, WINDOW_STRIDE, WINDOW_TOKENS
+from .version import sha256, version_of
 
 RATES = (0.01, 0.001)
 # Harmless answers that the labels that block by default may stop, all together: a user who is stopped does not ask which label it was.
@@ -69,10 +68,6 @@ def tightened(labels: list[dict], harmless: np.ndarray, budget: float) -> np.nda
     return out
 
 
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def run() -> None:
     scorer = Scorer()
     rows, logits = devset.scored(scorer)
@@ -114,13 +109,14 @@ def write_manifest(scorer: Scorer, labels: list[dict]) -> None:
     def text(value: str) -> str:
         return json.dumps(value, ensure_ascii=False)
 
+    version, created = version_of(OUTPUT)
     lines = [
         "# Written by `python -m steadfast_training calibrate`; do not edit by hand.",
         "format   = 1",
         'name     = "collapse"',
-        f'version  = "{VERSION}"',
+        f'version  = "{version}"',
         'license  = "Apache-2.0"',
-        f'created  = "{CREATED}"',
+        f'created  = "{created}"',
         'card     = "CARD.md"',
         "",
         "[model]",

@@ -13,7 +13,7 @@ import numpy as np
 
 from . import devset, sources
 from .export import LIMIT
-from .settings import BUILD, LABELS, OUTPUT, VERSION
+from .settings import BUILD, LABELS, OUTPUT
 
 ATTRIBUTION = {
     "authored": "written for this project",
@@ -120,7 +120,7 @@ def run() -> None:
     count = Counter((r.source, r.positive) for r in trained)
     pieces = len(json.loads((OUTPUT / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"])
     lines = [
-        f"# collapse {VERSION}",
+        f"# collapse {result['version']}",
         "",
         "A small multilingual classifier of the ways in which an assistant leaves its character. Ten labels, each a claim about the",
         "assistant's own voice in an answer, given its persona line and the user's last turn. Written by the `card` step; do not edit.",
@@ -274,7 +274,7 @@ def compared(result: dict) -> list[str]:
         line("look-alikes flagged", lambda r: float(r["incidents"]["lookalikes_flagged_at_1_percent"]), 0),
         line("late collapses missed", lambda r: r["onset"]["missed"]),
     ]
-    return ["## Against the version before", "", f"Version {before['version']} on the same rows by the same code; its thresholds are its own, chosen by the same rule on the same rows.", "", *table(["", before["version"], VERSION], body)]
+    return ["## Against the version before", "", f"Version {before['version']} on the same rows by the same code; its thresholds are its own, chosen by the same rule on the same rows.", "", *table(["", before["version"], result["version"]], body)]
 
 
 def weak(result: dict) -> list[str]:

@@ -22,6 +22,7 @@ from .normalize import normalize
 from .scoring import Scorer, score_rows
 from .settings import BLOCKING, BUILD, INCIDENTS, INDEX, LABELS, OUTPUT, SHARED
 from .sources import PERMISSIVE, Row
+from .version import sha256
 from .windows import stream
 
 
@@ -30,6 +31,8 @@ class Judge:
 
     def __init__(self) -> None:
         manifest = tomllib.loads((OUTPUT / "manifest.toml").read_text(encoding="utf-8"))
+        if manifest["model"]["sha256"] != sha256(OUTPUT / "model.onnx"):
+            raise SystemExit(f"{OUTPUT / 'manifest.toml'} is of another model.onnx: run the calibrate step first")
         self.scale = np.array([l["calibration"]["scale"] for l in manifest["label"]])
         self.bias = np.array([l["calibration"]["bias"] for l in manifest["label"]])
         self.at = {

@@ -139,7 +139,7 @@ def ahead(iterator, depth: int = 12):
         drawer.terminate()
 
 
-def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None, warm: int = 100, average_decay: float = AVERAGE, part: int = 0, frozen: int = 0) -> Classifier:
+def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh: bool = False, exclude: set = frozenset(), name: str = "model", rows=None, warm: int = 100, average_decay: float = AVERAGE, part: int = 0, frozen: int = 0, sieve: bool = True) -> Classifier:
     """Trains and saves build/NAME.pt (the averaged weights). With `minutes`, the schedule follows the clock. `warm` steps raise the rate.
 
     A `part` above 0 is one of several runs from the same weights that draw differently; `blend` averages them.
@@ -175,7 +175,7 @@ def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh
     # Drawing runs ahead of the steps, so a resumed run draws anew (and takes in rows that were added since), from a seed of its own.
     sampler = Sampler(rows, tokenizer, seed + done, exclude, read_lexicon())
     before = BUILD / "continued.onnx"  # left by prepare --continue-from
-    source = Sieve(sampler, before, seed + done) if before.exists() else sampler
+    source = Sieve(sampler, before, seed + done) if sieve and before.exists() else sampler
     del rows
     print(f"train {name}: {len(sampler.twins)} twins, {len(sampler.singles)} singles, device {device}, excluding {sorted(map(str, exclude))}, from step {done}", flush=True)
     started = saved_at = time.time()

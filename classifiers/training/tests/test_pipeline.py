@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from steadfast_training import calibrate, export, layout, metrics, shipped, tokenizer, vocabulary, windows
 from steadfast_training.benign import odd
@@ -20,12 +21,13 @@ from steadfast_training.model import Classifier
 from steadfast_training.sampler import Sampler
 from steadfast_training.scoring import session
 from steadfast_training.sieve import Sieve
-from steadfast_training.settings import INDEX, LABELS, MAX_TOKENS, WINDOW_TOKENS
+from steadfast_training.settings import INDEX, LABELS, MAX_TOKENS, VERSION, WINDOW_TOKENS
 from steadfast_training.sources import Row
 from steadfast_training.switch import Switch
 from steadfast_training.table import LazyAdam
 from steadfast_training.tail import Tail
 from steadfast_training.usurpers import cast, usurper
+from steadfast_training.version import sha256, version_of
 
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz.,!?'[]私は人間です"
 FACTS = {"hidden": 24, "inner": 48, "heads": 3, "epsilon": 1e-12}
@@ -378,6 +380,32 @@ class Export(unittest.TestCase):
             self.assertLessEqual((before - after).abs().max().item(), 0.51 * step if before.ndim == 2 else 1e-6, name)
         twice = export.build(again, int8=True)
         self.assertEqual([t.name for t in proto.graph.initializer], [t.name for t in twice.graph.initializer])
+
+    def test_products_of_bytes_do_not_saturate(self):
+        """255 * 127 twice is over what 16 bits hold, which is where a CPU without VNNI adds unless it is asked for exact products."""
+        values, weights = np.full((1, 64), 255, np.uint8), np.full((64, 32), 127, np.int8)
+        node = helper.make_node("MatMulInteger", ["x", "w", "z"], ["y"])
+        ends = [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 64])], [helper.make_tensor_value_info("y", TensorProto.INT32, [1, 32])]
+        constants = [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(np.array(0, np.uint8), "z")]
+        proto = helper.make_model(helper.make_graph([node], "product", *ends, constants), opset_imports=[helper.make_opsetid("", export.OPSET)])
+        proto.ir_version = 8
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "m.onnx"
+            path.write_bytes(proto.SerializeToString())
+            loaded = session(path)
+        self.assertEqual(loaded.get_session_options().get_session_config_entry("session.x64quantprecision"), "1")
+        self.assertEqual(loaded.run(None, {"x": values})[0].tolist(), [[64 * 255 * 127] * 32])
+
+    def test_a_model_stays_the_version_that_its_manifest_says(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "model.onnx").write_bytes(b"one")
+            self.assertEqual(version_of(folder)[0], VERSION)
+            text = f'version = "0.0.7"\ncreated = "2026-01-02"\n[model]\nsha256 = "{sha256(folder / "model.onnx")}"\n'
+            (folder / "manifest.toml").write_text(text, encoding="utf-8")
+            self.assertEqual(version_of(folder), ("0.0.7", "2026-01-02"))
+            (folder / "model.onnx").write_bytes(b"another")
+            self.assertEqual(version_of(folder)[0], VERSION)
 
     def test_padding_changes_nothing(self):
         model = Classifier(50, 2, FACTS, dropout=0.0).eval()
