@@ -27,7 +27,7 @@ fuzz:
 
 ## evaluate: measure the classifier on data used neither for training nor for thresholds
 evaluate:
-	$(MAKE) -C classifiers/training evaluate
+	scripts/evaluate
 
 clean:
 	cargo clean

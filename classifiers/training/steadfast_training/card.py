@@ -11,8 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from . import devset, sources
-from .export import LIMIT
+from . import devset, shipped, sources
+from .evaluate import OPTIONAL
 from .settings import BUILD, LABELS, OUTPUT
 
 ATTRIBUTION = {
@@ -34,6 +34,11 @@ ATTRIBUTION = {
     "tau_airline": "sierra-research/tau-bench",
     "toxigen_seed": "microsoft/TOXIGEN",
     "xpersona": "HLTCHKUST/Xpersona",
+}
+# How a version's training began; what else is said of how it was made holds for all of them.
+BEGUN = {
+    "0.2.0": "One run from the pretrained encoder.",
+    "0.3.0": "Goes on from the int8 weights that 0.2.0 shipped, with more hand-written pairs.",
 }
 
 
@@ -109,7 +114,7 @@ def plots(result: dict) -> None:
 def run() -> None:
     result = json.loads((OUTPUT / "evaluation.json").read_text(encoding="utf-8"))
     # What optional steps found, and an evaluation of the version before by this code (before.json, put there by hand).
-    for name, key in (("first_stage.json", "first_stage"), ("holdout.json", "leave_sources_out"), ("before.json", "before")):
+    for key, name in OPTIONAL.items():
         if (BUILD / name).exists():
             result[key] = json.loads((BUILD / name).read_text(encoding="utf-8"))
     (OUTPUT / "evaluation.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -217,9 +222,9 @@ def run() -> None:
         "## How it was made",
         "",
         f"all-MiniLM-L6-v2 (Apache-2.0) with a vocabulary of {pieces:,} pieces: English word pieces as pretrained, words of fifteen other languages that begin at the vectors of",
-        "their English glosses, and characters. Fine-tuned whole, with a head that pools each label by its own attention; twins in one batch with an ordering loss. Version 0.2.0 was",
-        "one run from the pretrained encoder; this one goes on from the int8 weights that 0.2.0 shipped, on more hand-written pairs and on what it got wrong. Text is normalised before it",
-        f"is scored. Weights int8 per channel (at most ±{LIMIT}, so that every CPU computes the same), activations int8 per tensor: use batch 1. See `../training/README.md`.",
+        "their English glosses, and characters. Fine-tuned whole, with a head that pools each label by its own attention; twins in one batch with an ordering loss.",
+        f"{BEGUN.get(result['version'], '')} Text is normalised before it is scored. Weights int8 per channel (at most ±{shipped.limit(OUTPUT / 'model.onnx')}),",
+        "activations int8 per tensor: use batch 1. See `../training/README.md`.",
         "",
         "## Trained on",
         "",

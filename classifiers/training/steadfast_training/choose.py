@@ -18,10 +18,8 @@ from .version import version_of
 
 def measure() -> dict:
     judge = Judge()
-    everything, logits = devset.scored(Scorer())
-    keep = [i for i, r in enumerate(everything) if r.half == 0]
-    rows = [everything[i] for i in keep]
-    p = judge.probability(logits[keep])
+    rows, logits = devset.scored(Scorer(), half=0)
+    p = judge.probability(logits)
     return {
         "version": version_of(OUTPUT)[0],
         "rows": len(rows),

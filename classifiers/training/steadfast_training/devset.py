@@ -12,7 +12,7 @@ import numpy as np
 
 from . import sources
 from .scoring import Scorer, score_rows
-from .settings import BUILD, INDEX, LABELS, OUTPUT, PACKAGE
+from .settings import BUILD, DATA, INDEX, LABELS, OUTPUT, PACKAGE
 from .sources import Row
 
 # Most rows of a source; 0 skips. Every permissive and non-permissive source may evaluate.
@@ -39,6 +39,8 @@ WHOLE = {"do_not_answer", "alpaca_eval_breaks", "logickor_breaks", "ai_psychosis
 
 
 def rows() -> list[Row]:
+    if not DATA.is_dir():
+        raise SystemExit(f"{DATA} is missing: set STEADFAST_SHARED to the folder that holds data/ and traffic/")
     chosen: list[Row] = []
     by_source: dict[str, list[Row]] = {}
     for row in sources.read_all():
@@ -58,22 +60,26 @@ def rows() -> list[Row]:
     return chosen
 
 
-def scored(scorer: Scorer) -> tuple[list[Row], np.ndarray]:
-    """Rows and their highest logits [rows, labels]; kept until the model, the rows or the layout change."""
-    chosen = rows()
+def scored(scorer: Scorer, half: int | None = None) -> tuple[list[Row], np.ndarray]:
+    """Rows and their highest logits [rows, labels], of one half or of both; kept until the model, the rows or the layout change."""
+    if half is None:
+        parts = [scored(scorer, h) for h in (0, 1)]
+        return parts[0][0] + parts[1][0], np.concatenate([logits for _, logits in parts])
+    chosen = [r for r in rows() if r.half == half]
     # Scores depend on how ids are laid out and windows cut, so that code is part of the key.
     code = b"".join((PACKAGE / name).read_bytes() for name in ("layout.py", "scoring.py", "settings.py", "windows.py", "normalize.py"))
     files = (OUTPUT / "model.onnx").read_bytes() + (OUTPUT / "tokenizer.json").read_bytes()
     key = hashlib.sha256(files + code + "".join(r.id for r in chosen).encode()).hexdigest()
-    cache = BUILD / "dev.npz"
+    cache = BUILD / f"dev{half}.npz"
     logits = np.zeros((0, len(LABELS)), np.float32)
     if cache.exists():
         saved = np.load(cache)
         if str(saved["key"]) == key:
             logits = saved["logits"]
+    BUILD.mkdir(parents=True, exist_ok=True)
     while len(logits) < len(chosen):  # kept as it goes: a stop loses little
         part = chosen[len(logits) : len(logits) + 400]
-        logits = np.concatenate([logits, score_rows(scorer, part, name=f"dev rows from {len(logits)} of {len(chosen)}")])
+        logits = np.concatenate([logits, score_rows(scorer, part, name=f"half {half} from row {len(logits)} of {len(chosen)}")])
         np.savez(cache, key=key, logits=logits)
     return chosen, logits
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import devset
 from .augment import KEYWORDS, mask_keywords
-from .calibrate import GOLDEN
+from .golden import GOLDEN
 from .layout import assemble, collate, runs
 from .metrics import calibration_error, ranking, sigmoid, upper_bound
 from .normalize import normalize
@@ -24,6 +24,10 @@ from .settings import BLOCKING, BUILD, INCIDENTS, INDEX, LABELS, OUTPUT, SHARED
 from .sources import PERMISSIVE, Row
 from .version import sha256
 from .windows import stream
+
+
+# What optional steps leave in the build folder for evaluation.json; measuring the same version again keeps what is there.
+OPTIONAL = {"first_stage": "first_stage.json", "leave_sources_out": "holdout.json", "before": "before.json"}
 
 
 class Judge:
@@ -268,10 +272,8 @@ def latency(scorer: Scorer) -> dict:
 def run() -> None:
     scorer = Scorer()
     judge = Judge()
-    everything, logits = devset.scored(scorer)
-    keep = [i for i, r in enumerate(everything) if r.half == 1]
-    rows = [everything[i] for i in keep]
-    p = judge.probability(logits[keep])
+    rows, logits = devset.scored(scorer, half=1)
+    p = judge.probability(logits)
     truth = devset.truth(rows)
     result: dict = {
         "reported_on": "half 1 of dev; half 0, and harmless rows of the training split of sources that nothing is trained on, chose calibration and thresholds",
@@ -292,7 +294,11 @@ def run() -> None:
     errors = [e["calibration_error"] for e in result["labels"].values()]
     result["calibration_error"] = {"mean": float(np.mean(errors)), "max": float(np.max(errors))}
     result["version"] = tomllib.loads((OUTPUT / "manifest.toml").read_text(encoding="utf-8"))["version"]
-    (OUTPUT / "evaluation.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path = OUTPUT / "evaluation.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if before.get("version") == result["version"]:
+        result |= {key: before[key] for key in OPTIONAL if key in before}
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     np.savez(BUILD / "report.npz", p=p, truth=truth)
     show(result)
 

@@ -73,5 +73,11 @@ def tensors(proto: onnx.ModelProto, heads: int = FACTS["heads"]) -> dict[str, np
     return {k: np.ascontiguousarray(v, dtype=np.float32) for k, v in out.items()}
 
 
+def limit(path: Path) -> int:
+    """The largest absolute value of an encoder's weight in int8."""
+    walk = Walk(onnx.load(str(path)))
+    return max(int(np.abs(walk.constants[node.input[1]].astype(np.int16)).max()) for node in walk.of("MatMulInteger"))
+
+
 def read(path: Path) -> dict[str, np.ndarray]:
     return tensors(onnx.load(str(path)))

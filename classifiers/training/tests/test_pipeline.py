@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from steadfast_training import calibrate, export, layout, metrics, shipped, tokenizer, vocabulary, windows
+from steadfast_training import export, golden, layout, metrics, shipped, tokenizer, vocabulary, windows
 from steadfast_training.benign import odd
 from steadfast_training.compose import endorsed, quoted
 from steadfast_training.degenerate import degenerate
@@ -342,8 +342,8 @@ class Figures(unittest.TestCase):
 
     def test_a_golden_text_on_the_steep_part_is_not_clear(self):
         one, none = np.ones(2), np.zeros(2)
-        self.assertTrue(calibrate.clear(one, none, np.array([6.0, -6.0])))
-        self.assertFalse(calibrate.clear(one, none, np.array([0.5, -6.0])))
+        self.assertTrue(golden.clear(one, none, np.array([6.0, -6.0])))
+        self.assertFalse(golden.clear(one, none, np.array([0.5, -6.0])))
 
     def test_calibration_error_of_a_liar(self):
         self.assertAlmostEqual(metrics.calibration_error(np.full(100, 0.9), np.zeros(100)), 0.9, places=6)
