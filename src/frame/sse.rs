@@ -55,9 +55,9 @@ pub fn ambiguous(event: &Event) -> bool {
     (lines > 1 || event.data.is_empty()) && objects > 0
 }
 
-/// A field that is no data to any client: a comment, or a name of letters and dashes other than `data`.
+/// A field that is no data to any client: a comment, or a name of letters, digits and dashes other than `data`.
 fn plain(field: &[u8]) -> bool {
-    !field.eq_ignore_ascii_case(b"data") && field.iter().all(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_'))
+    !field.eq_ignore_ascii_case(b"data") && field.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// Whether a line holds a character at which some clients end a line: VT, FF, FS, GS, RS, NEL, LS, PS.
@@ -198,6 +198,7 @@ mod tests {
             ("{\"candidates\":[]}\n\n", true),
             (" data: {\"a\":1}\n\n", true),
             ("Data: {\"a\":1}\n\n", true),
+            ("retry2: 1\ndata: {}\n\n", false),
             ("data : {}\n\n", true),
             ("\u{feff}data: {}\n\n", false),
             ("event: a\n\u{feff}data: {}\n\n", true),

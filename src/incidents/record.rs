@@ -7,31 +7,16 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::quote::{EVIDENCE, KeepText, Quote, cut, evidence, quote};
 use super::time::{rfc3339, unix_ms};
-use crate::guard::events::{Attempt, Excerpt, Outcome, Steered};
+use crate::guard::events::{Attempt, Outcome, Steered};
 use crate::guard::{Change, Phase};
 use crate::policy::Mode;
 use crate::score::Scores;
 use crate::telemetry::fleet::Alarm;
-use crate::text::{Span, floor_char_boundary};
+use crate::text::Span;
 use crate::verdict::{Action, Cause, Verdict};
 
-/// How much of an answer's text an incident keeps: `[incidents] text`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum KeepText {
-    /// None of it: no excerpt, no evidence (it quotes the answer), no session name.
-    None,
-    /// The span that caused the verdict and 200 characters around it.
-    #[default]
-    Excerpt,
-    /// All of it.
-    Full,
-}
-
-/// Bytes kept of a span that was matched: a window is a few hundred, a pattern could match more.
-const MATCHED: usize = 4096;
-/// Bytes kept of a detector's explanation.
-const EVIDENCE: usize = 1024;
 /// Bytes kept of a whole answer.
 const FULL: usize = 1 << 20;
 /// Bytes kept of a name that the client chose (model, session).
@@ -157,17 +142,6 @@ pub struct Place {
     pub start: usize,
     /// The byte after the last.
     pub end: usize,
-}
-
-/// A stretch of text and what stood around it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quote {
-    /// Up to 200 characters before.
-    pub before: String,
-    /// What caused the verdict.
-    pub matched: String,
-    /// Up to 200 characters after.
-    pub after: String,
 }
 
 /// An attempt that was judged and not used.
@@ -393,18 +367,6 @@ fn place(span: &Span) -> Place {
     }
 }
 
-fn evidence(verdict: &Verdict, keep: KeepText) -> Option<String> {
-    verdict.evidence.as_deref().filter(|_| keep != KeepText::None).map(|evidence| cut(evidence, EVIDENCE))
-}
-
-fn quote(excerpt: &Excerpt, keep: KeepText) -> Option<Quote> {
-    (keep != KeepText::None && !excerpt.matched.is_empty()).then(|| Quote {
-        before: excerpt.before.clone(),
-        matched: cut(&excerpt.matched, MATCHED),
-        after: excerpt.after.clone(),
-    })
-}
-
 fn tried(attempt: &Attempt, keep: KeepText) -> Tried {
     Tried {
         rule: rule(&attempt.verdict),
@@ -416,14 +378,10 @@ fn tried(attempt: &Attempt, keep: KeepText) -> Tried {
     }
 }
 
-/// At most `limit` bytes, and a mark where some are missing.
-fn cut(text: &str, limit: usize) -> String {
-    if text.len() <= limit { text.to_owned() } else { format!("{}…", &text[..floor_char_boundary(text, limit)]) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incidents::quote::MATCHED;
     use crate::policy::Measures;
     use crate::telemetry::samples;
     use crate::verdict::Unscored;

@@ -243,7 +243,7 @@ mod tests {
     use std::time::{SystemTime, UNIX_EPOCH};
 
     use super::*;
-    use crate::incidents::record::KeepText;
+    use crate::incidents::KeepText;
     use crate::telemetry::samples;
 
     fn at(seconds: u64) -> SystemTime {

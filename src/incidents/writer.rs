@@ -9,11 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, TrySendError, bounded, select};
 use tokio::sync::oneshot;
 
-use super::record::{Incident, KeepText};
+use super::quote::KeepText;
+use super::record::Incident;
 use super::store::{Query, Store, StoreError};
 use super::time::{cutoff, unix_ms};
 use crate::guard::events::{Observe, Outcome};
-use crate::telemetry::metrics::Dropped;
+use crate::telemetry::dropped::Dropped;
 
 /// Incidents that may wait to be written: some seconds of a fleet that has collapsed as a whole, a few MiB.
 const QUEUE: usize = 4096;

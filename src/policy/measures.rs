@@ -1,5 +1,11 @@
 //! What is done about a conversation that drifts, from its next request on until it is calm. A set of four, small enough to be kept
-//! with the conversation's numbers. Knows neither requests nor stores.
+//! with the conversation's numbers, how a rule names it, and which of a policy's rules ask for it. Knows no stores.
+
+use super::{Action, Evidence, Fallback, Policy, Rule, SessionFacts};
+use crate::dialect::Exchange;
+use crate::document::{Item, Table};
+use crate::score::{Scores, Signals};
+use crate::text::{Channel, Str};
 
 /// A set of measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -53,6 +59,67 @@ impl Measures {
             .into_iter()
             .filter_map(|(set, name)| set.then_some(name))
     }
+}
+
+impl Policy {
+    /// What is done about a conversation before its answer is known, by the first rule that says so. `kept`: what is still being done since
+    /// an earlier turn. Only rules whose `when` asks about nothing but the request and its conversation can be asked here; the others act
+    /// from the next request on. One without a value counts as [`Policy::judge`] says.
+    #[must_use]
+    pub fn measures(&self, exchange: &Exchange, session: &SessionFacts, kept: Measures) -> Option<(Measures, &Rule)> {
+        let evidence = Evidence {
+            scores: &Scores::ZERO,
+            signals: &Signals::default(),
+            channel: Channel::Answer,
+            text: "",
+            seen: 0,
+            last: false,
+            exchange,
+            session,
+        };
+        let mut all = Measures::NONE;
+        let mut first = None;
+        for rule in &self.rules {
+            let Some(measures) = rule.measures else { continue };
+            let asked = rule.is_about_the_conversation()
+                && rule.fires(&evidence).is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
+            if asked {
+                all = all.and(measures);
+                first = first.or(Some(rule));
+            }
+        }
+        // What was begun is carried on only while the policy (another one, after a reload) still knows a rule for it.
+        let known = self.rules.iter().find(|rule| rule.measures.is_some());
+        if let Some(known) = known.filter(|_| !kept.is_none()) {
+            all = all.and(kept);
+            first = first.or(Some(known));
+        }
+        first.map(|rule| (all, rule))
+    }
+}
+
+/// Reads a rule's `reanchor`: the measures, and the model that is asked instead.
+pub(super) fn read(table: &Table<'_>, action: Option<Action>) -> (Option<Measures>, Option<Str>) {
+    let item = table.item("reanchor");
+    if let (Some(item), Some(action)) = (&item, action)
+        && action != Action::Reanchor
+    {
+        item.problem(format!("the rule's action is {action}"), Some("write action = \"reanchor\", or remove this"));
+    }
+    let mut measures = Measures { remind: true, ..Measures::NONE };
+    let mut model = None;
+    if let Some(options) = item.as_ref().and_then(Item::table) {
+        measures.remind = options.bool("reminder").unwrap_or(measures.remind);
+        measures.buffer = options.bool("buffer").unwrap_or(false);
+        measures.fallback = options.bool("fallback").unwrap_or(false);
+        model = options.nonempty("model").map(Str::from);
+        measures.model = model.is_some();
+        options.finish();
+    }
+    if let Some(item) = item.filter(|_| measures.is_none()) {
+        item.problem("does nothing", Some("set reminder, buffer or fallback to true, or name a model"));
+    }
+    ((action == Some(Action::Reanchor)).then_some(measures), model)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod expression;
 mod measures;
 mod parse;
 mod patterns;
+mod retry;
 mod rule;
 mod tail;
 
@@ -16,6 +17,7 @@ pub use circuit::{CircuitSpec, Detour};
 pub use expression::{Expression, ExpressionFault, Undecided};
 pub use measures::Measures;
 pub use patterns::{Pattern, PatternFault};
+pub use retry::Retry;
 pub use rule::{DETECTED, Rule, Threshold};
 
 use tail::Tail;
@@ -61,21 +63,6 @@ pub struct WindowSpec {
     pub tokens: usize,
     /// New tokens from one window to the next.
     pub stride: usize,
-}
-
-/// What a retry changes and what follows when retries are spent.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Retry {
-    /// Further upstream calls at most.
-    pub attempts: u32,
-    /// Adds the persona's reminder to the request.
-    pub reanchor: bool,
-    /// Another temperature.
-    pub temperature: Option<f32>,
-    /// Goes to the route's fallback upstreams instead of the same one.
-    pub fallback: bool,
-    /// When attempts or budget are spent, or bytes have already left: `block`, `flag` or `allow`.
-    pub then: Action,
 }
 
 /// The client's answer when the model's is withheld.
@@ -260,41 +247,6 @@ impl Policy {
             best = Some(Hit { rule: index, action: rule.action, labels, span: fired.span, undecided });
         }
         best
-    }
-
-    /// What is done about a conversation before its answer is known, by the first rule that says so. `kept`: what is still being done since
-    /// an earlier turn. Only rules whose `when` asks about nothing but the request and its conversation can be asked here; the others act
-    /// from the next request on. One without a value counts as [`Policy::judge`] says.
-    #[must_use]
-    pub fn measures(&self, exchange: &Exchange, session: &SessionFacts, kept: Measures) -> Option<(Measures, &Rule)> {
-        let evidence = Evidence {
-            scores: &Scores::ZERO,
-            signals: &Signals::default(),
-            channel: Channel::Answer,
-            text: "",
-            seen: 0,
-            last: false,
-            exchange,
-            session,
-        };
-        let mut all = Measures::NONE;
-        let mut first = None;
-        for rule in &self.rules {
-            let Some(measures) = rule.measures else { continue };
-            let asked = rule.is_about_the_conversation()
-                && rule.fires(&evidence).is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
-            if asked {
-                all = all.and(measures);
-                first = first.or(Some(rule));
-            }
-        }
-        // What was begun is carried on only while the policy (another one, after a reload) still knows a rule for it.
-        let known = self.rules.iter().find(|rule| rule.measures.is_some());
-        if let Some(known) = known.filter(|_| !kept.is_none()) {
-            all = all.and(kept);
-            first = first.or(Some(known));
-        }
-        first.map(|rule| (all, rule))
     }
 
     /// What is to be done with text that could not be scored, and the key that says so.

@@ -1,5 +1,5 @@
 //! Reads a policy file, noting every mistake with its place. The only file that knows the keys of a policy, those of
-//! `[circuit]` aside.
+//! `[circuit]` and of a rule's `reanchor` and `retry` aside.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use super::circuit;
 use super::expression::Expression;
+use super::measures;
 use super::patterns::Pattern;
+use super::retry;
 use super::rule::{DETECTED, Rule, Threshold};
 use super::tail::Tail;
-use super::{BlockReply, Calibration, Fallback, Measures, Mode, Policy, Retry, StreamMode, WindowSpec};
+use super::{BlockReply, Calibration, Fallback, Mode, Policy, StreamMode, WindowSpec};
 use crate::document::{Document, Item, Problem, Table};
 use crate::score::{Label, Score, Signals};
 use crate::text::{Channel, Str};
@@ -155,8 +157,8 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     let actions = Action::ALL.map(|action| (action.as_str(), action));
     let help = "write action = \"flag\", \"reanchor\", \"retry\" or \"block\"";
     let action = table.require("action", help).and_then(|item| item.choice(&actions));
-    let retry = read_retry(table, action);
-    let (measures, model) = read_measures(table, action);
+    let retry = retry::read(table, action);
+    let (measures, model) = measures::read(table, action);
     let channels = read_channels(table);
     let labels = read_labels(table, calibration);
     let signal = table.choice("signal", &Signals::NAMES.map(|name| (name, name)));
@@ -167,53 +169,6 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
         table.problem_here("the rule has no condition", Some("add labels, signal, patterns or when"));
     }
     Some(Rule { name: name?, action: action?, retry, measures, model, channels, labels, signal, patterns, when })
-}
-
-fn read_retry(table: &Table<'_>, action: Option<Action>) -> Option<Retry> {
-    let item = table.item("retry");
-    if let (Some(item), Some(action)) = (&item, action)
-        && action != Action::Retry
-    {
-        item.problem(format!("the rule's action is {action}"), Some("write action = \"retry\", or remove this"));
-    }
-    let mut retry = Retry { attempts: 1, reanchor: true, temperature: None, fallback: false, then: Action::Block };
-    if let Some(options) = item.and_then(|item| item.table()) {
-        if let Some(attempts) = options.integer("attempts", 1..=10) {
-            retry.attempts = u32::try_from(attempts).unwrap_or(1);
-        }
-        retry.reanchor = options.bool("reanchor").unwrap_or(retry.reanchor);
-        #[expect(clippy::cast_possible_truncation, reason = "between 0 and 2")]
-        let temperature = options.float("temperature", 0.0..=2.0).map(|value| value as f32);
-        retry.temperature = temperature;
-        retry.fallback = options.bool("fallback").unwrap_or(false);
-        let ends = [("block", Action::Block), ("flag", Action::Flag), ("allow", Action::Allow)];
-        retry.then = options.choice("then", &ends).unwrap_or(Action::Block);
-        options.finish();
-    }
-    (action == Some(Action::Retry)).then_some(retry)
-}
-
-fn read_measures(table: &Table<'_>, action: Option<Action>) -> (Option<Measures>, Option<Str>) {
-    let item = table.item("reanchor");
-    if let (Some(item), Some(action)) = (&item, action)
-        && action != Action::Reanchor
-    {
-        item.problem(format!("the rule's action is {action}"), Some("write action = \"reanchor\", or remove this"));
-    }
-    let mut measures = Measures { remind: true, ..Measures::NONE };
-    let mut model = None;
-    if let Some(options) = item.as_ref().and_then(Item::table) {
-        measures.remind = options.bool("reminder").unwrap_or(measures.remind);
-        measures.buffer = options.bool("buffer").unwrap_or(false);
-        measures.fallback = options.bool("fallback").unwrap_or(false);
-        model = options.nonempty("model").map(Str::from);
-        measures.model = model.is_some();
-        options.finish();
-    }
-    if let Some(item) = item.filter(|_| measures.is_none()) {
-        item.problem("does nothing", Some("set reminder, buffer or fallback to true, or name a model"));
-    }
-    ((action == Some(Action::Reanchor)).then_some(measures), model)
 }
 
 fn read_channels(table: &Table<'_>) -> Vec<Channel> {

@@ -10,6 +10,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::catalogue as family;
+use super::dropped::{Dropped, SpanDropped};
 use crate::dialect::Api;
 use crate::guard::Phase;
 use crate::guard::events::RetryOutcome;
@@ -107,58 +108,6 @@ pub(super) const CIRCUIT_WAYS: [&str; 3] = ["probe", "fallback", "block"];
 /// Every reason, by its discriminant.
 const UNSCORED: [Unscored; 6] =
     [Unscored::Error, Unscored::Overload, Unscored::Deadline, Unscored::UnknownApi, Unscored::Unreadable, Unscored::TooLarge];
-
-/// Why an incident was not recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dropped {
-    /// The queue to the store was full.
-    QueueFull,
-    /// The store could not be written.
-    WriteFailed,
-    /// The store was closed: the program is shutting down.
-    Closed,
-}
-
-impl Dropped {
-    /// Every reason.
-    pub const ALL: [Dropped; 3] = [Dropped::QueueFull, Dropped::WriteFailed, Dropped::Closed];
-
-    /// The metric label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Dropped::QueueFull => "queue_full",
-            Dropped::WriteFailed => "write_failed",
-            Dropped::Closed => "closed",
-        }
-    }
-}
-
-/// Why a span was not delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SpanDropped {
-    /// The queue to the exporter was full.
-    QueueFull,
-    /// The receiver was away, too slow, or refused it.
-    ExportFailed,
-    /// The program was shutting down.
-    Closed,
-}
-
-impl SpanDropped {
-    /// Every reason.
-    pub const ALL: [SpanDropped; 3] = [SpanDropped::QueueFull, SpanDropped::ExportFailed, SpanDropped::Closed];
-
-    /// The metric label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            SpanDropped::QueueFull => "queue_full",
-            SpanDropped::ExportFailed => "export_failed",
-            SpanDropped::Closed => "closed",
-        }
-    }
-}
 
 /// A request in flight: counted until it is dropped, so keep it in the response's body.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 //! proxy; none ever holds message text, matched text or a secret.
 
 pub mod catalogue;
+pub mod dropped;
 pub mod exposition;
 pub mod fleet;
 mod json;

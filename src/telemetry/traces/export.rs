@@ -16,7 +16,8 @@ use tokio::time::Instant;
 
 use super::span::{Event, Kind, Span, Value};
 use crate::config::Otlp;
-use crate::telemetry::metrics::{Metrics, SpanDropped};
+use crate::telemetry::dropped::SpanDropped;
+use crate::telemetry::metrics::Metrics;
 
 /// Spans in one message.
 const BATCH: usize = 512;

@@ -17,7 +17,8 @@ use std::time::{Duration, SystemTime};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
-use super::metrics::{Metrics, SpanDropped};
+use super::dropped::SpanDropped;
+use super::metrics::Metrics;
 use crate::guard::events::{Observe, Outcome, Subject};
 use crate::infer::Scored;
 use crate::text::Str;
