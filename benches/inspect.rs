@@ -1,5 +1,5 @@
-//! What reading an answer costs without a classifier: cutting SSE events, the inspector over a stream, the inspector over a JSON answer.
-//! One iteration is a whole answer: 200 deltas, or 1.2 KB of JSON.
+//! What reading an answer costs without a classifier: cutting SSE events, the inspector over a stream, the inspector over a JSON answer, with
+//! and without the detectors. One iteration is a whole answer: 200 deltas, or 1.2 KB of JSON.
 //!
 //!     cargo bench --bench inspect
 
@@ -10,13 +10,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use steadfast::degeneration::DegenerationDetector;
+use steadfast::detect::Detector;
 use steadfast::dialect::{Api, Dialects, Exchange};
 use steadfast::frame::{Framer, Framing};
 use steadfast::inspect::{Inspector, Plan, Step};
+use steadfast::persona::Persona;
+use steadfast::persona::identity::IdentityDetector;
 use steadfast::policy::{Calibration, Policy, SessionFacts};
 
-const SENTENCE: &str =
-    "The lighthouse on the northern cape was finished in the spring, after eleven years of careful work by many hands. ";
+const TEXT: &str = "The lighthouse on the northern cape was finished in the spring of 1874, after eleven years of building. Its first keeper, \
+    a former ship's carpenter, wrote down the weather three times a day, and his notebooks are kept in the town's museum. Visitors may climb \
+    the 213 steps between May and September; in winter the path along the cliff is closed because of ice. From the gallery one sees the \
+    harbour, two small islands where puffins nest, and on clear evenings the mountains of the mainland. The lamp itself was changed to \
+    electricity in 1931. Before that, oil had to be carried up by hand, about forty litres each night. A storm in 1953 broke several panes, \
+    yet the light never failed. Today everything runs without a keeper, and engineers come twice a year to look after the batteries. If you \
+    plan a visit, bring a warm jacket, take the early bus from the railway station, and leave at least three hours for the walk back. ";
 const POLICY: &str = "[[rule]]\nname = \"house words\"\npatterns = ['project nightfall']\naction = \"block\"\n";
 
 fn events() -> Vec<Bytes> {
@@ -26,8 +35,7 @@ fn events() -> Vec<Bytes> {
              \"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
         )
     };
-    let words = SENTENCE.repeat(11);
-    let mut events: Vec<Bytes> = words.split_inclusive(' ').take(200).map(|word| Bytes::from(delta(word))).collect();
+    let mut events: Vec<Bytes> = TEXT.split_inclusive(' ').cycle().take(200).map(|word| Bytes::from(delta(word))).collect();
     events.push(Bytes::from_static(
         b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
     ));
@@ -35,11 +43,16 @@ fn events() -> Vec<Bytes> {
 }
 
 fn document() -> Bytes {
-    let text = SENTENCE.repeat(9);
     Bytes::from(format!(
         "{{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\"message\":\
-         {{\"role\":\"assistant\",\"content\":\"{text}\",\"refusal\":null}},\"logprobs\":null,\"finish_reason\":\"stop\"}}]}}"
+         {{\"role\":\"assistant\",\"content\":\"{TEXT}\",\"refusal\":null}},\"logprobs\":null,\"finish_reason\":\"stop\"}}]}}"
     ))
+}
+
+/// The detectors of a persona that has a name, and so looks for all others.
+fn detectors() -> Arc<[Box<dyn Detector>]> {
+    let persona = Persona::parse(include_str!("../policies/personas/aria.toml"), None).expect("the persona is good");
+    Arc::from([Box::new(IdentityDetector::new(&persona)) as Box<dyn Detector>, Box::new(DegenerationDetector::default())])
 }
 
 fn plan(content_type: &str) -> Plan {
@@ -105,6 +118,11 @@ fn reading(criterion: &mut Criterion) {
     group.bench_function("inspect", |bencher| {
         bencher.iter_batched(|| streamed.clone(), |plan| inspect(plan, &events), BatchSize::SmallInput);
     });
+    let watched = Plan { detectors: detectors(), ..streamed };
+    assert_eq!(inspect(watched.clone(), &events), size);
+    group.bench_function("inspect with detectors", |bencher| {
+        bencher.iter_batched(|| watched.clone(), |plan| inspect(plan, &events), BatchSize::SmallInput);
+    });
     group.finish();
 
     let document = [document()];
@@ -114,6 +132,11 @@ fn reading(criterion: &mut Criterion) {
     assert_eq!(inspect(whole.clone(), &document), document[0].len());
     group.bench_function("inspect", |bencher| {
         bencher.iter_batched(|| whole.clone(), |plan| inspect(plan, &document), BatchSize::SmallInput);
+    });
+    let watched = Plan { detectors: detectors(), ..whole };
+    assert_eq!(inspect(watched.clone(), &document), document[0].len());
+    group.bench_function("inspect with detectors", |bencher| {
+        bencher.iter_batched(|| watched.clone(), |plan| inspect(plan, &document), BatchSize::SmallInput);
     });
     group.finish();
 }

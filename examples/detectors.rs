@@ -6,7 +6,7 @@
 //! `{"system"?, "response", "labels", "split"}`. Texts are cut into windows as the gateway cuts them, and each row's identity is held
 //! against the persona that its system prompt describes: without one, against an assistant that has no name. With `--aria` rows without
 //! a system prompt are held against the persona Aria too: in real answers these are swaps (`As an AI developed by OpenAI`), to be read
-//! one by one with `--show`. The last table is about `authored/` alone, by language: at a score of 0.9, the share of what was found that is
+//! one by one with `--show`. Every finding of a detector's watch is compared with what looking back finds. The last table is about `authored/` alone, by language: at a score of 0.9, the share of what was found that is
 //! right (precision) and of what there is that was found (recall).
 
 use std::collections::BTreeMap;
@@ -191,16 +191,23 @@ struct Clock {
 }
 
 /// Every finding, window by window.
+///
+/// # Panics
+/// If the detector's watch finds something else than the detector when it looks back.
 fn judge(detector: &dyn Detector, text: &str, clock: &mut Clock) -> Vec<Finding> {
+    let mut watch = detector.watch(Channel::Answer).expect("the detectors remember");
     let mut windower = Windower::new(WindowSpec { tokens: 128, stride: 48 });
     windower.push(text);
     let mut found = Vec::new();
     loop {
         let seen = windower.covered();
         let Some(window) = windower.cut() else { return found };
+        let (text, last) = (&text[..window.end], !windower.pending());
         let begin = Instant::now();
-        found.extend(detector.examine(Channel::Answer, &text[..window.end], seen, !windower.pending()));
+        let finding = watch.look(text, last);
         let spent = begin.elapsed();
+        assert_eq!(finding, detector.examine(Channel::Answer, text, seen, last), "the watch and the detector disagree");
+        found.extend(finding);
         clock.windows += 1;
         clock.spent += spent;
         clock.slowest = clock.slowest.max(spent);

@@ -14,13 +14,15 @@
 mod repeat;
 mod salad;
 mod script;
+mod skim;
 mod template;
 mod tokens;
 
 use std::ops::Range;
 
+use self::skim::{Signs, Skim};
 use crate::detect::prose::Prose;
-use crate::detect::{Detector, Finding};
+use crate::detect::{Detector, Finding, Watch};
 use crate::score::{Label, Score, Source};
 use crate::text::Channel;
 
@@ -66,31 +68,60 @@ impl Detector for DegenerationDetector {
         Source::Degeneration
     }
 
-    /// A tool call's arguments are data of any form: only long exact loops count there.
     fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding> {
-        let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
-        let tokens = tokens::tokens(text, &prose);
-        let looped = repeat::loops(text, &tokens, seen);
-        let symptom = if channel == Channel::ToolCall {
-            looped.filter(|symptom| symptom.score >= 1.0)
-        } else {
-            let all = [
-                repeat::share(&tokens, seen),
-                template::tokens(text, &prose, seen),
-                template::turns(text, &prose, seen),
-                script::mixed(text, &prose, seen, last),
-                salad::broken(text, &prose, seen),
-                salad::stutter(&tokens, text, seen),
-            ];
-            all.into_iter().fold(looped, stronger)
-        }?;
-        Some(Finding {
-            label: Label::BaseModelRegression,
-            score: Score::clamped(symptom.score)?,
-            span: symptom.range,
-            evidence: symptom.what,
-        })
+        examine(channel, text, seen, last, Signs::ALL)
     }
+
+    fn watch(&self, channel: Channel) -> Option<Box<dyn Watch>> {
+        Some(Box::new(DegenerationWatch { channel, skim: Skim::new(), seen: 0 }))
+    }
+}
+
+/// The memory of one lane.
+struct DegenerationWatch {
+    channel: Channel,
+    skim: Skim,
+    seen: usize,
+}
+
+impl Watch for DegenerationWatch {
+    fn look(&mut self, text: &str, last: bool) -> Option<Finding> {
+        let seen = std::mem::replace(&mut self.seen, text.len());
+        let signs = self.skim.signs(text, seen);
+        examine(self.channel, text, seen, last, signs)
+    }
+}
+
+/// Runs the checks whose signs there are. A tool call's arguments are data of any form: only long exact loops count there.
+fn examine(channel: Channel, text: &str, seen: usize, last: bool, mut signs: Signs) -> Option<Finding> {
+    if channel == Channel::ToolCall {
+        signs = Signs { words: signs.words, ..Signs::NONE };
+    }
+    if signs == Signs::NONE {
+        return None;
+    }
+    let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
+    let tokens = if signs.words { tokens::tokens(text, &prose) } else { Vec::new() };
+    let looped = signs.words.then(|| repeat::loops(text, &tokens, seen)).flatten();
+    let symptom = if channel == Channel::ToolCall {
+        looped.filter(|symptom| symptom.score >= 1.0)
+    } else {
+        let all = [
+            signs.words.then(|| repeat::share(&tokens, seen)),
+            signs.template.then(|| template::tokens(text, &prose, seen)),
+            signs.turns.then(|| template::turns(text, &prose, seen)),
+            signs.scripts.then(|| script::mixed(text, &prose, seen, last)),
+            signs.broken.then(|| salad::broken(text, &prose, seen)),
+            signs.words.then(|| salad::stutter(&tokens, text, seen)),
+        ];
+        all.into_iter().flatten().fold(looped, stronger)
+    }?;
+    Some(Finding {
+        label: Label::BaseModelRegression,
+        score: Score::clamped(symptom.score)?,
+        span: symptom.range,
+        evidence: symptom.what,
+    })
 }
 
 /// A piece of text for evidence: short and on one line.

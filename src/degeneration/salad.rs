@@ -1,7 +1,6 @@
 //! Broken characters, and word salad as far as it can be told without a model: little words doubled and strung together as no language
 //! strings them. Anything finer is the classifier's business.
 
-use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use super::tokens::Token;
@@ -22,52 +21,47 @@ pub(super) fn broken(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Sympt
     Some(Symptom { score: 0.92, what: format!("holds broken characters {:?}", excerpt(&text[range.clone()])), range })
 }
 
-/// Pairs of little words that hardly occur in written English: `the of`, `a the`, `of of`.
-static PAIRS: LazyLock<HashSet<(&str, &str)>> = LazyLock::new(|| {
+/// Little words.
+const LITTLE: [&str; 14] = ["the", "a", "an", "of", "and", "to", "is", "was", "for", "with", "by", "from", "at", "or"];
+
+/// Which of them hardly stand side by side in written English: `the of`, `a the`, `of of`. The first word's row, the second's column.
+static PAIRS: LazyLock<[[bool; LITTLE.len()]; LITTLE.len()]> = LazyLock::new(|| {
     let articles = ["the", "a", "an"];
-    let mut pairs: HashSet<(&str, &str)> = HashSet::new();
+    let mut pairs: Vec<(&str, &str)> = Vec::new();
     for article in articles {
         for word in ["the", "a", "an", "of", "and", "to", "is", "was", "for", "with", "by", "from", "at"] {
-            pairs.insert((article, word));
+            pairs.push((article, word));
         }
     }
     for word in ["of", "and", "to", "for", "with", "at", "from", "or", "by"] {
-        pairs.insert((word, word));
+        pairs.push((word, word));
     }
-    for pair in [
-        ("of", "and"),
-        ("of", "to"),
-        ("of", "is"),
-        ("of", "for"),
-        ("with", "of"),
-        ("and", "of"),
-        ("to", "of"),
-        ("for", "of"),
-        ("by", "of"),
-        ("at", "of"),
-    ] {
-        pairs.insert(pair);
-    }
+    pairs.extend([("of", "and"), ("of", "to"), ("of", "is"), ("of", "for")]);
+    pairs.extend(["with", "and", "to", "for", "by", "at"].map(|word| (word, "of")));
     // Letters and abbreviations make these ordinary: "vitamin a is", "the a to z".
-    for pair in [
-        ("a", "is"),
-        ("a", "to"),
-        ("a", "and"),
-        ("a", "of"),
-        ("a", "was"),
-        ("a", "for"),
-        ("the", "a"),
-        ("a", "a"),
-        ("a", "by"),
-        ("a", "with"),
-        ("a", "from"),
-        ("a", "at"),
-        ("a", "the"),
-    ] {
-        pairs.remove(&pair);
+    let ordinary = ["is", "to", "and", "of", "was", "for", "a", "by", "with", "from", "at", "the"];
+    pairs.retain(|(one, two)| !(*one == "a" && ordinary.contains(two)) && (*one, *two) != ("the", "a"));
+    let mut table = [[false; LITTLE.len()]; LITTLE.len()];
+    for (one, two) in pairs {
+        if let (Some(one), Some(two)) = (little(one.as_bytes()), little(two.as_bytes())) {
+            table[one][two] = true;
+        }
     }
-    pairs
+    table
 });
+
+/// The number of a little word, in whatever case.
+pub(super) fn little(word: &[u8]) -> Option<usize> {
+    if word.len() > 4 {
+        return None;
+    }
+    LITTLE.iter().position(|little| little.as_bytes().eq_ignore_ascii_case(word))
+}
+
+/// Whether two little words, by their numbers, hardly stand side by side.
+pub(super) fn hardly_stand_together(one: usize, two: usize) -> bool {
+    PAIRS[one][two]
+}
 
 /// Impossible pairs of little words, several in a short stretch.
 pub(super) fn stutter(tokens: &[Token], text: &str, seen: usize) -> Option<Symptom> {
@@ -80,9 +74,10 @@ pub(super) fn stutter(tokens: &[Token], text: &str, seen: usize) -> Option<Sympt
         if one.end as usize + 1 != two.start as usize {
             continue;
         }
-        let words = (&text[one.range()], &text[two.range()]);
-        let short = words.0.len() <= 5 && words.1.len() <= 5;
-        if short && PAIRS.contains(&(words.0.to_ascii_lowercase().as_str(), words.1.to_ascii_lowercase().as_str())) {
+        let words = [one, two].map(|token| little(&text.as_bytes()[token.range()]));
+        if let [Some(one), Some(two)] = words
+            && hardly_stand_together(one, two)
+        {
             at.push(index);
         }
     }

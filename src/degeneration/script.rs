@@ -6,7 +6,7 @@ use crate::detect::prose::{Part, Prose};
 
 /// Writing systems that are told apart. Han and kana are one: Japanese mixes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Script {
+pub(super) enum Script {
     Latin,
     Cjk,
     Hangul,
@@ -18,7 +18,13 @@ enum Script {
     Indic,
 }
 
-fn script(c: char) -> Option<Script> {
+impl Script {
+    /// How many there are.
+    pub const COUNT: usize = Script::Indic as usize + 1;
+}
+
+/// The writing system that a letter belongs to, if it is one that is told apart.
+pub(super) fn script(c: char) -> Option<Script> {
     Some(match c as u32 {
         0x41..=0x5A | 0x61..=0x7A | 0xC0..=0x24F if c.is_alphabetic() => Script::Latin,
         0x370..=0x3FF | 0x1F00..=0x1FFF => Script::Greek,

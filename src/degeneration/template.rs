@@ -20,13 +20,36 @@ static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     .expect("a constant pattern")
 });
 
+/// Names of speakers whose turns nobody but a broken model writes.
+const SPEAKERS: [&str; 17] = [
+    "Human",
+    "USER",
+    "User",
+    "ASSISTANT",
+    "Assistant",
+    "AI",
+    "ユーザー",
+    "アシスタント",
+    "用户",
+    "助手",
+    "사용자",
+    "어시스턴트",
+    "Nutzer",
+    "Assistent",
+    "Utilisateur",
+    "Usuario",
+    "Usuário",
+];
+
 static TURN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(concat!(
-        r"(?m)^[ \t]*(?P<who>Human|USER|User|ASSISTANT|Assistant|AI|ユーザー|アシスタント|用户|助手|사용자|어시스턴트|Nutzer|Assistent|Utilisateur|Usuario|Usuário)",
-        r"[ ]?[:：]",
-    ))
-    .expect("a constant pattern")
+    let who = SPEAKERS.join("|");
+    Regex::new(&format!(r"(?m)^[ \t]*(?P<who>{who})[ ]?[:：]")).expect("a constant pattern")
 });
+
+/// Whether this is the name of one of them.
+pub(super) fn is_speaker(name: &str) -> bool {
+    SPEAKERS.contains(&name)
+}
 
 /// Template tokens.
 pub(super) fn tokens(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {

@@ -130,6 +130,48 @@ it. The sun pulls as well, and when the three stand in a line the range is great
 with the season. Harbours funnel the water and can double its height, which is why the same moon moves a few inches in one bay and forty feet \
 in another. If you plan to walk across the sand, ask for the local table and leave an hour in hand.";
 
+/// Texts of all that the checks look for, often enough in a row.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        8 => "[a-d]{1,3}[ .,\n]",
+        8 => prop::sample::select(vec![
+            "the ", "of ", "a ", "An ", "and ", "to ", "I'm ", "It’s ", "word ", "WORD ", "tide, ", "wörter ", "1. ", "\n2. ", "7 ", "\n\n", "\n- ",
+        ]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec![
+            "`", "```\n", "~~~\n", "| a | b |\n", "> quoted\n", "\"", "“x” ", "<|im_end|>", "</s>", "[INST]", "### Human:", "\n\nHuman: ", "\nUser :", "\nAI：",
+            "\u{FFFD}\u{FFFD}\u{FFFD}", "undefined undefined", "锟斤拷", "https://a.b/c?d=e ", "x", "ー", "の", "今日は", "привет ", "ΟΔΟΣ ", "οδος ", "어제 ", "لكل ", "K",
+        ]).prop_map(str::to_owned),
+        1 => ("[a-c]{1,3} ([a-c ]{0,12})", 2usize..9).prop_map(|(phrase, times)| phrase.repeat(times)),
+        1 => ("(今|日|は|a){1,5}", 3usize..20).prop_map(|(phrase, times)| phrase.repeat(times)),
+        1 => ("[a-z]{2,4}", 15usize..40).prop_map(|(phrase, times)| phrase.repeat(times)),
+    ];
+    prop::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+    #[test]
+    fn a_watch_finds_what_looking_back_finds(
+        text in pieces(),
+        steps in prop::collection::vec(1usize..200, 1..8),
+        channel in prop::sample::select(vec![Channel::Answer, Channel::ToolCall]),
+    ) {
+        let detector = DegenerationDetector::default();
+        let mut watch = detector.watch(channel).unwrap();
+        let mut seen = 0;
+        for step in steps.iter().cycle() {
+            let end = crate::text::ceil_char_boundary(&text, seen + step);
+            let (text, last) = (&text[..end], end == text.len());
+            prop_assert_eq!(watch.look(text, last), detector.examine(channel, text, seen, last), "{:?} from {}", text, seen);
+            seen = end;
+            if last {
+                break;
+            }
+        }
+        prop_assert_eq!(watch.look(&text, true), detector.examine(channel, &text, seen, true));
+    }
+}
+
 proptest! {
     #[test]
     fn any_text_in_any_windows_is_survived(text in "\\PC{0,300}", step in 1usize..80) {

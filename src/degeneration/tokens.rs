@@ -98,7 +98,8 @@ pub(super) const fn is_character(c: char) -> bool {
     matches!(c as u32, 0x3040..=0x30FA | 0x3400..=0x4DBF | 0x4E00..=0x9FFF | 0xF900..=0xFAFF | 0x2_0000..=0x3_FFFF | 0xFF66..=0xFF9D)
 }
 
-fn begins_line(text: &str, at: usize) -> bool {
+/// Whether nothing but marks of a list or a heading stands before `at` on its line.
+pub(super) fn begins_line(text: &str, at: usize) -> bool {
     let before = text[..at].trim_end_matches([' ', '\t', '*', '#', '(']);
     before.is_empty() || before.ends_with('\n')
 }

@@ -75,7 +75,10 @@ impl Inspector {
             .plan
             .detectors
             .iter()
-            .filter_map(|detector| detector.examine(lane.lane.channel, text, seen, last).map(|found| (found, detector.source())))
+            .zip(&mut self.watches[index])
+            .filter_map(|(detector, watch)| {
+                watch.look(&**detector, lane.lane.channel, text, last).map(|found| (found, detector.source()))
+            })
             .collect();
         let result = decided.then_some(Ok(Scores::ZERO));
         self.windows.push_back(Pending { id, lane: index, span, seen, last, findings, result });

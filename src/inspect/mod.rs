@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::detect::{Detector, Finding};
+use crate::detect::{Detector, Finding, Watched};
 use crate::dialect::{Cut, Dialect, DialectError, Exchange, Facts, Progress, Reading};
 use crate::frame::{Event, Framer, Framing, sniff, sse};
 use crate::policy::{Mode, Policy, Retry, SessionFacts, StreamMode};
@@ -125,6 +125,8 @@ pub struct Inspector {
     facts: Facts,
     progress: Progress,
     lanes: Vec<LaneState>,
+    /// What each detector remembers of each lane.
+    watches: Vec<Vec<Watched>>,
     queue: Queue,
     windows: VecDeque<Pending>,
     next_id: u64,
@@ -159,6 +161,7 @@ impl Inspector {
             facts: Facts::default(),
             progress: Progress::default(),
             lanes: Vec::new(),
+            watches: Vec::new(),
             queue: Queue::default(),
             windows: VecDeque::new(),
             next_id: 1,
@@ -489,6 +492,7 @@ impl Inspector {
     fn lane(&mut self, lane: Lane) -> usize {
         self.lanes.iter().position(|state| state.lane == lane).unwrap_or_else(|| {
             self.lanes.push(LaneState::new(lane, self.plan.policy.window));
+            self.watches.push(self.plan.detectors.iter().map(|detector| Watched::new(&**detector, lane.channel)).collect());
             self.lanes.len() - 1
         })
     }

@@ -5,7 +5,7 @@
 //! apart in four answers of five, two people who chat in two of three, two polite assistants hardly. It is meant to be added up over a
 //! conversation, not to decide alone.
 
-use crate::detect::{Detector, Finding};
+use crate::detect::{Detector, Finding, Silent, Watch};
 use crate::persona::Persona;
 use crate::score::{Score, Signals, Source};
 use crate::text::{Channel, floor_char_boundary};
@@ -157,6 +157,10 @@ impl Detector for Voice {
 
     fn examine(&self, _: Channel, _: &str, _: usize, _: bool) -> Option<Finding> {
         None
+    }
+
+    fn watch(&self, _: Channel) -> Option<Box<dyn Watch>> {
+        Some(Box::new(Silent))
     }
 
     fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {

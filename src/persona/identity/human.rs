@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::anchors::Needs;
+
 /// What must follow, so that `human` is the whole claim and not `human rights lawyer`.
 const END: &str = r"[*_]*(?:\s*[.,!;:—–)…\n]|\s+(?:too|like|just|and|as well|not|here|with|who|being|after all|behind|typing|on the|at the|sitting|of flesh)\b|\s*$)";
 
@@ -40,9 +42,37 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns.map(|pattern| Regex::new(&pattern.replace("{END}", END)).expect("a constant pattern")).into()
 });
 
-/// The claims in `text[from..]`, and where each is decided.
-pub(super) fn claims(text: &str, from: usize) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
-    PATTERNS.iter().flat_map(move |pattern| {
+const I_AM: &[&str] = &["i'm", "i’m", "im", "i am"];
+
+/// What must stand in a text that one of the patterns matches, in their order.
+pub(super) const NEEDS: [Needs; 17] = [
+    &[I_AM, &["human", "real", "living", "actual", "genuine", "flesh"]],
+    &[
+        I_AM,
+        &["not", "no"],
+        &["ai", "a.i", "artificial", "robot", "bot", "chatbot", "machine", "computer", "language model", "program"],
+    ],
+    &[&["human"]],
+    &[&["ich"], &["mensch", "fleisch"]],
+    &[&["ich"], &["kein", "keine"]],
+    &[&["suis"], &["humain", "humaine", "personne"]],
+    &[&["suis"], &["pas"]],
+    &[&["soy"], &["humano", "humana", "persona"]],
+    &[&["soy"]],
+    &[&["sou"], &["humano", "humana", "pessoa"]],
+    &[&["sou"]],
+    &[&["~人間"]],
+    &[&["~では", "~じゃ"]],
+    &[&["~真人", "~真正的人", "~活人", "~人类"]],
+    &[&["~不是"]],
+    &[&["~사람", "~인간"]],
+    &[&["~아니", "~아닙"]],
+];
+
+/// The claims in `text[from..]` by the patterns that `wanted` has a bit for, and where each is decided.
+pub(super) fn claims(text: &str, from: usize, wanted: u32) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+    let patterns = PATTERNS.iter().enumerate().filter(move |(number, _)| wanted >> number & 1 == 1);
+    patterns.flat_map(move |(_, pattern)| {
         pattern.captures_iter(&text[from..]).filter_map(move |found| {
             let all = found.get(0)?;
             let claim = all.as_str().trim_end_matches(|c: char| !c.is_alphanumeric());
@@ -72,7 +102,7 @@ mod tests {
             "我是真人。",
             "저는 사람입니다.",
         ] {
-            assert_eq!(claims(text, 0).count(), 1, "{text}");
+            assert_eq!(claims(text, 0, u32::MAX).count(), 1, "{text}");
         }
     }
 
@@ -91,7 +121,7 @@ mod tests {
             "我不是真人。",
             "I'm humane, mostly.",
         ] {
-            assert_eq!(claims(text, 0).count(), 0, "{text}");
+            assert_eq!(claims(text, 0, u32::MAX).count(), 0, "{text}");
         }
     }
 }

@@ -13,6 +13,7 @@
 //! `--split dev`, before anything was fitted to it: 13 of 29, one false alarm in 347 (an unquoted translation, since mended). Outright claims
 //! to be human are rare: 2 of 262 hand-written ones, no false alarm in 136,023 others. Some 70 µs a window.
 
+mod anchors;
 mod clause;
 mod cues;
 mod cues_cjk;
@@ -21,13 +22,15 @@ mod names;
 mod unknown;
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use self::anchors::{Anchors, Hints, Wanted};
 use self::clause::Sentence;
 use self::cues::{Claim, Cue, Place};
 use self::names::{Family, Kind, Naming, OwnNames};
 use super::Persona;
 use crate::detect::prose::{Part, Prose};
-use crate::detect::{Detector, Finding};
+use crate::detect::{Detector, Finding, Silent, Watch};
 use crate::score::{Label, Score, Source};
 use crate::text::Channel;
 
@@ -37,8 +40,14 @@ const LOOK_BACK: usize = 400;
 const EVIDENCE: usize = 80;
 
 /// Holds what an answer says of itself against a persona.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct IdentityDetector {
+    rules: Arc<Rules>,
+}
+
+/// What a persona may and may not say of itself.
+#[derive(Debug)]
+struct Rules {
     /// For evidence.
     persona: String,
     /// Names it may give itself, in lower case.
@@ -54,6 +63,14 @@ pub struct IdentityDetector {
     /// Whether a claim to be human is one too many.
     machine: bool,
     roleplay: bool,
+    anchors: Anchors,
+}
+
+/// The memory of one lane.
+struct IdentityWatch {
+    rules: Arc<Rules>,
+    hints: Hints,
+    seen: usize,
 }
 
 /// The well-known names of models and makers in a text, and where each begins.
@@ -83,12 +100,15 @@ impl IdentityDetector {
         own.extend(identity.maker.iter().map(|maker| maker.to_lowercase()));
         // A known maker brings its models along, and a known model without a maker brings its maker. A known name with another maker is
         // only a name: Gemma of Alderbrook Pharmacy is not Google's.
-        let own_families = match &identity.maker {
+        let own_families: Vec<Family> = match &identity.maker {
             Some(maker) => names::family_of(maker).into_iter().collect(),
             None => identity.aliases.iter().chain([&persona.name]).filter_map(|name| names::family_of(name)).collect(),
         };
         let never: Vec<String> = lower(&identity.never).into_iter().filter(|name| !own.contains(name)).collect();
-        IdentityDetector {
+        let (open, machine) = (identity.open, identity.is_machine() && !persona.roleplay.human);
+        let known = |family| !open && !own_families.contains(&family);
+        let rules = Rules {
+            anchors: Anchors::new(&never, known, machine, !open),
             persona: persona.name.to_string(),
             own_families,
             built_on: (lower(&identity.built_on), identity.built_on.iter().filter_map(|name| names::family_of(name)).collect()),
@@ -97,29 +117,34 @@ impl IdentityDetector {
             ),
             never,
             own,
-            open: identity.open,
-            machine: identity.is_machine() && !persona.roleplay.human,
+            open,
+            machine,
             roleplay: persona.roleplay.allowed,
-        }
+        };
+        IdentityDetector { rules: Arc::new(rules) }
     }
+}
 
-    fn misfits<'a>(&'a self, text: &'a str, seen: usize, last: bool) -> impl Iterator<Item = Misfit> + 'a {
+impl Rules {
+    fn misfits(&self, text: &str, seen: usize, last: bool, wanted: Wanted) -> Vec<Misfit> {
         let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
         let start = prose.start();
         let mut found = Vec::new();
-        self.known(text, &prose, seen, last, &mut found);
+        if wanted.names {
+            self.known(text, &prose, seen, last, &mut found);
+        }
         if !self.open {
-            self.unknown(text, &prose, seen, &mut found);
+            self.unknown(text, &prose, seen, wanted.introductions, &mut found);
         }
         if self.machine {
-            for (range, decided) in human::claims(text, start) {
+            for (range, decided) in human::claims(text, start, wanted.claims) {
                 let fresh = decided > seen || (last && decided == text.len() && seen == text.len());
                 if fresh && self.stands(text, &prose, &range) {
                     found.push(Misfit { label: Label::HumanClaim, score: 0.9, range });
                 }
             }
         }
-        found.into_iter()
+        found
     }
 
     /// Well-known names and the persona's own list.
@@ -189,8 +214,8 @@ impl IdentityDetector {
     }
 
     /// Names that nobody knows, with the office of an assistant behind them.
-    fn unknown(&self, text: &str, prose: &Prose<'_>, seen: usize, found: &mut Vec<Misfit>) {
-        for introduction in unknown::introductions(text, prose.start()) {
+    fn unknown(&self, text: &str, prose: &Prose<'_>, seen: usize, wanted: u32, found: &mut Vec<Misfit>) {
+        for introduction in unknown::introductions(text, prose.start(), wanted) {
             let name = &text[introduction.name.clone()];
             if introduction.range.end <= seen || self.is_own(name) || names::family_of(name).is_some() {
                 continue;
@@ -234,18 +259,10 @@ impl IdentityDetector {
     }
 }
 
-impl Detector for IdentityDetector {
-    fn source(&self) -> Source {
-        Source::Identity
-    }
-
-    /// Reasoning is not looked at: a model may know what it is while it thinks. Nor are a tool call's arguments: they are somebody's data.
-    fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding> {
-        if !matches!(channel, Channel::Answer | Channel::Refusal) {
-            return None;
-        }
-        let best =
-            self.misfits(text, seen, last).max_by(|a, b| a.score.total_cmp(&b.score).then(b.range.start.cmp(&a.range.start)))?;
+impl Rules {
+    fn examine(&self, text: &str, seen: usize, last: bool, wanted: Wanted) -> Option<Finding> {
+        let misfits = self.misfits(text, seen, last, wanted).into_iter();
+        let best = misfits.max_by(|a, b| a.score.total_cmp(&b.score).then(b.range.start.cmp(&a.range.start)))?;
         let said: String =
             text[best.range.clone()].chars().take(EVIDENCE).map(|c| if c.is_control() { ' ' } else { c }).collect();
         let persona = if self.open { "an assistant without a name" } else { &self.persona };
@@ -255,6 +272,43 @@ impl Detector for IdentityDetector {
             span: best.range,
             evidence: format!("said {said:?}; persona is {persona}"),
         })
+    }
+}
+
+/// Reasoning is not looked at: a model may know what it is while it thinks. Nor are a tool call's arguments: they are somebody's data.
+fn is_looked_at(channel: Channel) -> bool {
+    matches!(channel, Channel::Answer | Channel::Refusal)
+}
+
+impl Detector for IdentityDetector {
+    fn source(&self) -> Source {
+        Source::Identity
+    }
+
+    fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding> {
+        if !is_looked_at(channel) {
+            return None;
+        }
+        self.rules.examine(text, seen, last, Wanted::ALL)
+    }
+
+    fn watch(&self, channel: Channel) -> Option<Box<dyn Watch>> {
+        if !is_looked_at(channel) {
+            return Some(Box::new(Silent));
+        }
+        Some(Box::new(IdentityWatch { rules: self.rules.clone(), hints: Hints::new(&self.rules.anchors), seen: 0 }))
+    }
+}
+
+impl Watch for IdentityWatch {
+    fn look(&mut self, text: &str, last: bool) -> Option<Finding> {
+        self.hints.read(&self.rules.anchors, text);
+        let seen = std::mem::replace(&mut self.seen, text.len());
+        let wanted = self.hints.wanted(&self.rules.anchors, seen, last && seen == text.len());
+        if wanted.is_nothing() {
+            return None;
+        }
+        self.rules.examine(text, seen, last, wanted)
     }
 }
 

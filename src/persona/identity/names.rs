@@ -167,22 +167,42 @@ struct Lexicon {
     edition: Regex,
 }
 
-static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
-    let mut known = HashMap::new();
-    let mut alternatives: Vec<(&str, bool)> = Vec::new();
-    for (family, (makers, models, plain)) in (1..).zip(FAMILIES) {
+/// A name as the list has it, and whether it counts in this case only.
+struct Entry {
+    name: &'static str,
+    kind: Kind,
+    family: Family,
+    plain: bool,
+    exact: bool,
+}
+
+fn entries() -> impl Iterator<Item = Entry> {
+    (1..).zip(FAMILIES).flat_map(|(family, (makers, models, plain))| {
         let characters = *makers == [] as [&str; 0];
         let groups = [(makers, Kind::Maker, false), (models, Kind::Model, false), (plain, Kind::Model, true)];
-        for (names, kind, plain) in groups {
-            for name in *names {
+        groups.into_iter().flat_map(move |(names, kind, plain)| {
+            names.iter().map(move |name| {
                 let kind = if characters || matches!(*name, "MechaHitler" | "Sydney" | "Tay") { Kind::Character } else { kind };
                 // Maker's names are common words in lower case ("meta", "apple").
                 let exact =
                     plain || kind == Kind::Maker && name.is_ascii() || !name.chars().any(char::is_lowercase) && name.len() < 4;
-                known.entry(name.to_lowercase()).or_insert((kind, family, plain));
-                alternatives.push((name, exact));
-            }
-        }
+                Entry { name, kind, family, plain, exact }
+            })
+        })
+    })
+}
+
+/// Every name with its family, and whether it counts in this case only.
+pub(super) fn all() -> impl Iterator<Item = (&'static str, Family, bool)> {
+    entries().map(|entry| (entry.name, entry.family, entry.exact))
+}
+
+static LEXICON: LazyLock<Lexicon> = LazyLock::new(|| {
+    let mut known = HashMap::new();
+    let mut alternatives: Vec<(&str, bool)> = Vec::new();
+    for Entry { name, kind, family, plain, exact } in entries() {
+        known.entry(name.to_lowercase()).or_insert((kind, family, plain));
+        alternatives.push((name, exact));
     }
     alternatives.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
     let pattern: Vec<String> = alternatives

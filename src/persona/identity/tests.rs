@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::persona::Identity;
 
@@ -218,4 +220,48 @@ fn evidence_quotes_the_statement() {
     let found = IdentityDetector::new(&aria()).examine(Channel::Answer, "Hi. I'm Grok!", 0, true).unwrap();
     assert_eq!(found.evidence, "said \"I'm Grok\"; persona is Aria");
     assert_eq!(found.span, 4..12);
+}
+
+/// Texts of what statements about oneself are made of.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => "[a-z]{1,7}[ .,\n]",
+        4 => prop::sample::select(vec![
+            "I'm ", "I’m ", "I am ", "Im ", "my name is ", "call me ", "As ", "as an AI ", "made by ", "not ", "a real ", "person. ", "human", "human. ", "not a bot. ",
+            "Ich bin ", "kein Mensch. ", "ein Mensch. ", "je suis ", "soy ", "sou ", "humana. ", "私は", "人間です。", "僕は", "AIじゃないよ。", "我是", "真人。", "저는 ", "사람입니다. ",
+            ", the assistant of ", ", der KI-Assistent ", "Juniper", "Ole Hansen", "\n", "\n— ", "? ", ". ", "\"", "`", "、",
+        ]).prop_map(str::to_owned),
+        3 => prop::sample::select(vec![
+            "Grok", "grok", "Claude", "claude", "Claude 3.5 Sonnet", "ChatGPT", "GPT-4o mini", "OpenAI", "Google", "google", "MegaBot", "megabot", "Zorblax", "zorblax",
+            "チャットGPT", "Meta", "Metaphor", "Apple", "GROK", "gro\u{212A}", "Anthropic", "built by xAI",
+        ]).prop_map(str::to_owned),
+    ];
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn a_watch_finds_what_looking_back_finds(
+        text in pieces(),
+        steps in prop::collection::vec(1usize..120, 1..6),
+        open in any::<bool>(),
+    ) {
+        let mut persona = aria();
+        persona.identity.open = open;
+        persona.identity.never.extend(["MegaBot".into(), "Äon7".into()]);
+        let detector = IdentityDetector::new(&persona);
+        let mut watch = detector.watch(Channel::Answer).unwrap();
+        let mut seen = 0;
+        for step in steps.iter().cycle() {
+            let end = crate::text::ceil_char_boundary(&text, seen + step);
+            let (text, last) = (&text[..end], end == text.len());
+            prop_assert_eq!(watch.look(text, last), detector.examine(Channel::Answer, text, seen, last), "{:?} from {}", text, seen);
+            seen = end;
+            if last {
+                break;
+            }
+        }
+        prop_assert_eq!(watch.look(&text, true), detector.examine(Channel::Answer, &text, seen, true));
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::anchors::Needs;
+
 /// A self-introduction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Introduction {
@@ -35,9 +37,23 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     patterns.map(|pattern| Regex::new(&pattern.replace("{NAME}", NAME)).expect("a constant pattern")).into()
 });
 
-/// The introductions in `text[from..]`.
-pub(super) fn introductions(text: &str, from: usize) -> impl Iterator<Item = Introduction> + '_ {
-    PATTERNS.iter().flat_map(move |pattern| {
+/// What must stand in a text that one of the patterns matches, in their order.
+pub(super) const NEEDS: [Needs; 6] = [
+    &[
+        &["i'm", "i’m", "i am", "my name", "this is", "call me"],
+        &["ai", "virtual", "digital", "automated", "online", "chat", "assistant", "chatbot", "bot"],
+    ],
+    &[&["ich", "name", "hier"], &["ki", "~assistent", "chatbot"]],
+    &[&["suis", "appelle", "est"], &["ia", "assistant", "assistante", "chatbot"]],
+    &[&["soy", "llamo", "nombre"], &["ia", "asistente", "chatbot"]],
+    &[&["sou", "chamo", "nome", "aqui"]],
+    &[&["~저는", "~나는"], &["~만든", "~개발한"]],
+];
+
+/// The introductions in `text[from..]` by the patterns that `wanted` has a bit for.
+pub(super) fn introductions(text: &str, from: usize, wanted: u32) -> impl Iterator<Item = Introduction> + '_ {
+    let patterns = PATTERNS.iter().enumerate().filter(move |(number, _)| wanted >> number & 1 == 1);
+    patterns.flat_map(move |(_, pattern)| {
         pattern.captures_iter(&text[from..]).filter_map(move |found| {
             let (all, name) = (found.get(0)?, found.name("name")?);
             let shift = |range: Range<usize>| range.start + from..range.end + from;
@@ -51,7 +67,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Vec<&str> {
-        introductions(text, 0).map(|found| &text[found.name]).collect()
+        introductions(text, 0, u32::MAX).map(|found| &text[found.name]).collect()
     }
 
     #[test]

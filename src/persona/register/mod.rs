@@ -6,9 +6,8 @@
 
 mod language;
 
-use crate::detect::Detector;
-use crate::detect::Finding;
 use crate::detect::prose::{Part, Prose};
+use crate::detect::{Detector, Finding, Silent, Watch};
 use crate::persona::Persona;
 use crate::score::{Score, Signals, Source};
 use crate::text::{Channel, floor_char_boundary};
@@ -226,6 +225,10 @@ impl Detector for Register {
 
     fn examine(&self, _: Channel, _: &str, _: usize, _: bool) -> Option<Finding> {
         None
+    }
+
+    fn watch(&self, _: Channel) -> Option<Box<dyn Watch>> {
+        Some(Box::new(Silent))
     }
 
     fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {

@@ -1,0 +1,380 @@
+//! One quick look at each new piece of a text: whether it can hold any sign of a text that has come apart, so that the checks that look
+//! back are asked only where there may be something to find. It may say yes for nothing, never no where a check would find something.
+
+use super::script::Script;
+use super::tokens::is_character;
+use crate::text::floor_char_boundary;
+
+/// How far back what is no prose (code, tables) may change which words the checks see, in bytes: their look back, a paragraph, a margin.
+const FAR: usize = 7 << 10;
+/// An unfinished word at the end of the text, at most: the checks see it, the skim not yet.
+const WORD: usize = 128;
+/// What has no space for so long is read as it is, wherever it ends, in bytes.
+const UNBROKEN: usize = 4 << 10;
+/// How far back scripts are compared, in bytes, with a margin.
+const SCRIPTS: usize = 480;
+/// Places in a generation of the filter that knows which phrases there have been. A power of two.
+const PLACES: usize = 8192;
+/// Phrases in a generation: at least as many as the longest stretch that is compared.
+const GENERATION: u32 = 640;
+/// Phrases of four words whose repetition is remembered. A power of two, and over [`GENERATION`].
+const REMEMBERED: usize = 1024;
+
+/// Repeated phrases in a row that a loop has at least: eleven words that were all said before are eight phrases of four, less one for the
+/// unfinished word.
+const IN_A_ROW: u32 = 7;
+/// (phrases, repeated ones) that a stretch has at least where the share of repetition is worth a look, less a margin.
+const SHARES: [(usize, u32); 7] = [(57, 37), (117, 67), (151, 81), (237, 110), (311, 136), (477, 205), (631, 248)];
+
+/// What may be found by looking closer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Signs {
+    /// Loops, repeated phrases, little words strung together.
+    pub words: bool,
+    /// Tokens of chat templates.
+    pub template: bool,
+    /// Turns written for somebody else.
+    pub turns: bool,
+    /// Scripts that change within a sentence.
+    pub scripts: bool,
+    /// Broken characters.
+    pub broken: bool,
+}
+
+impl Signs {
+    /// Everything.
+    pub const ALL: Signs = Signs { words: true, template: true, turns: true, scripts: true, broken: true };
+    /// Nothing.
+    pub const NONE: Signs = Signs { words: false, template: false, turns: false, scripts: false, broken: false };
+}
+
+/// What is remembered of one text.
+#[derive(Debug)]
+pub(super) struct Skim {
+    /// Bytes whose words have been read.
+    read: usize,
+    /// Bytes whose marks have been read.
+    marked: usize,
+    /// Behind the last mark that may begin or end code or a table.
+    special: usize,
+    /// Behind the last letter of each script.
+    scripts: [usize; Script::COUNT],
+    phrases: Phrases,
+    pairs: Pairs,
+    /// Behind the last word of sixty bytes and more.
+    long: usize,
+}
+
+/// Phrases of four words, and whether each was there before.
+#[derive(Debug)]
+struct Phrases {
+    /// The last words, the newest last.
+    last: [u64; 4],
+    words: u32,
+    filters: [Box<[u64; PLACES / 64]>; 2],
+    in_generation: u32,
+    /// A bit for each of the last phrases, by their number.
+    repeated: [u64; REMEMBERED / 64],
+    in_a_row: u32,
+    /// Behind the last run of repeated phrases that may be a loop.
+    run: usize,
+}
+
+/// Pairs of little words that hardly stand side by side.
+#[derive(Debug, Default)]
+struct Pairs {
+    before: Option<usize>,
+    words: u32,
+    /// The word number of the last pair, from 1 on; 0: none.
+    last: u32,
+    /// Behind the last pair that had another near before it.
+    end: usize,
+}
+
+impl Skim {
+    pub fn new() -> Self {
+        Skim {
+            read: 0,
+            marked: 0,
+            special: 0,
+            scripts: [0; Script::COUNT],
+            phrases: Phrases {
+                last: [0; 4],
+                words: 0,
+                filters: std::array::from_fn(|_| Box::new([0; PLACES / 64])),
+                in_generation: 0,
+                repeated: [0; REMEMBERED / 64],
+                in_a_row: 0,
+                run: 0,
+            },
+            pairs: Pairs::default(),
+            long: 0,
+        }
+    }
+
+    /// Reads what `text` has more than at the last call, and says what may reach past `seen`.
+    pub fn signs(&mut self, text: &str, seen: usize) -> Signs {
+        let fresh = &text[self.marked..];
+        let ascii = fresh.is_ascii();
+        if let Some(at) = memchr::memrchr2(b'`', b'|', fresh.as_bytes()) {
+            self.special = self.marked + at + 1;
+        }
+        if memchr::memmem::find(&text.as_bytes()[self.marked.saturating_sub(2)..], b"~~~").is_some() {
+            self.special = text.len();
+        }
+        if !ascii {
+            for (at, c) in fresh.char_indices() {
+                if let Some(script) = super::script::script(c) {
+                    self.scripts[script as usize] = self.marked + at + 1;
+                }
+            }
+        } else if let Some(at) = fresh.bytes().rposition(|byte| byte.is_ascii_alphabetic()) {
+            self.scripts[Script::Latin as usize] = self.marked + at + 1;
+        }
+        self.marked = text.len();
+        self.words(text);
+        let since = |end: usize, reach: usize| end != 0 && end + reach >= seen;
+        Signs {
+            words: since(self.special, FAR)
+                || since(self.long, WORD)
+                || text.len() - self.read >= 60
+                || since(self.phrases.run, WORD)
+                || self.phrases.shares()
+                || self.pairs.may_be_many(text.len() > self.read, seen),
+            template: template(text, floor_char_boundary(text, seen.saturating_sub(64))),
+            turns: turn(text, seen),
+            scripts: self.scripts.iter().filter(|end| since(**end, SCRIPTS)).count() > 1,
+            broken: broken(&text[floor_char_boundary(text, seen.saturating_sub(32))..]),
+        }
+    }
+
+    /// Reads the words up to the last place where none can be cut in two.
+    fn words(&mut self, text: &str) {
+        let from = self.read;
+        let Some(end) = whole_words(text, from) else { return };
+        if end - from > UNBROKEN {
+            self.long = end;
+        }
+        self.read = end;
+        let bytes = text.as_bytes();
+        let mut at = from;
+        while at < end {
+            let byte = bytes[at];
+            if byte.is_ascii_alphanumeric() {
+                at = self.word(text, at, end);
+            } else if byte < 0x80 {
+                at += 1;
+            } else {
+                let Some(c) = text[at..].chars().next() else { return };
+                if c == 'ー' {
+                    at += c.len_utf8();
+                } else if is_character(c) {
+                    self.phrases.push(hash(c.encode_utf8(&mut [0; 4]).bytes()), at + c.len_utf8());
+                    self.pairs.other();
+                    at += c.len_utf8();
+                } else if c.is_alphanumeric() {
+                    at = self.word(text, at, end);
+                } else {
+                    at += c.len_utf8();
+                }
+            }
+        }
+    }
+
+    /// Reads one word that begins at `start`; returns where to go on. The words are those of [`super::tokens`].
+    fn word(&mut self, text: &str, start: usize, end: usize) -> usize {
+        let bytes = text.as_bytes();
+        let rest = &text[start..end];
+        if bytes[start] == b'h' && (rest.starts_with("https://") || rest.starts_with("http://")) {
+            let closes = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
+            return rest.find(closes).map_or(end, |length| start + length);
+        }
+        let (mut at, mut state, mut letters) = (start, SEED, false);
+        // The next letter behind an apostrophe, or this one.
+        let next = |at: usize| if bytes[at] == b'\'' { bytes.get(at + 1).copied().unwrap_or(0) } else { bytes[at] };
+        while at < end && (bytes[at].is_ascii_alphanumeric() || next(at).is_ascii_alphabetic()) {
+            letters |= bytes[at].is_ascii_alphabetic();
+            state = mix(state, bytes[at] | 0x20);
+            at += 1;
+        }
+        if at < end && next(at) >= 0x80 {
+            (at, state, letters) = wide_word(text, start, end);
+        }
+        if letters || !super::tokens::begins_line(text, start) {
+            self.phrases.push(state, at);
+            self.pairs.push(&bytes[start..at], at);
+            if at - start >= 60 {
+                self.long = at;
+            }
+        }
+        at
+    }
+}
+
+const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+
+const fn mix(state: u64, byte: u8) -> u64 {
+    (state ^ byte as u64).wrapping_mul(0x0100_0000_01B3)
+}
+
+fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
+    bytes.fold(SEED, |state, byte| mix(state, byte | 0x20))
+}
+
+/// A word with other letters than ASCII ones: its end, its hash, whether it has letters.
+fn wide_word(text: &str, start: usize, end: usize) -> (usize, u64, bool) {
+    let mut letters = false;
+    let mut stop = end;
+    let mut state = SEED;
+    for (offset, c) in text[start..end].char_indices() {
+        let at = start + offset;
+        let inside = || matches!(c, '\'' | '’') && text[at + c.len_utf8()..].starts_with(char::is_alphabetic);
+        if !(c.is_alphanumeric() && !is_character(c) || c == 'ー' || inside()) {
+            stop = at;
+            break;
+        }
+        letters |= c != 'ー' && c.is_alphabetic();
+        // A sigma at the end of a word has two forms.
+        for lower in (if c == 'ς' { 'σ' } else { c }).to_lowercase() {
+            state = lower.encode_utf8(&mut [0; 4]).bytes().fold(state, |state, byte| mix(state, byte | 0x20));
+        }
+    }
+    (stop, state, letters)
+}
+
+/// The last place behind `from` where no word is cut in two: behind a space, a mark, or a character that is a word of its own.
+fn whole_words(text: &str, from: usize) -> Option<usize> {
+    let fresh = &text[from..];
+    if fresh.len() > UNBROKEN {
+        return Some(text.len());
+    }
+    let space = fresh.bytes().rposition(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r')).map(|at| at + 1);
+    let rest = &fresh[space.unwrap_or(0)..];
+    // An address is no words, and its end is not here yet.
+    if memchr::memmem::find(rest.as_bytes(), b"http").is_some() {
+        return space.map(|at| from + at);
+    }
+    let ends = |c: char| is_character(c) || !(c.is_alphanumeric() || matches!(c, '\'' | '’'));
+    let mark = rest.rfind(ends).and_then(|at| Some(at + rest[at..].chars().next()?.len_utf8()));
+    match (mark, space) {
+        (Some(mark), space) => Some(from + space.unwrap_or(0) + mark),
+        (None, space) => space.map(|at| from + at),
+    }
+}
+
+impl Phrases {
+    fn push(&mut self, word: u64, end: usize) {
+        self.last.rotate_left(1);
+        self.last[3] = word;
+        self.words += 1;
+        if self.words < 4 {
+            return;
+        }
+        let phrase = self.last.iter().fold(0_u64, |hash, word| (hash.rotate_left(23) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95));
+        // The upper bits are the better mixed ones.
+        let place = usize::try_from(phrase >> 51).unwrap_or(0) % PLACES;
+        let (block, bit) = (place / 64, 1 << (place % 64));
+        let again = self.filters.iter().any(|filter| filter[block] & bit != 0);
+        if self.in_generation >= GENERATION {
+            self.filters.swap(0, 1);
+            self.filters[0].fill(0);
+            self.in_generation = 0;
+        }
+        self.filters[0][block] |= bit;
+        self.in_generation += 1;
+        let number = self.words as usize % REMEMBERED;
+        let (block, bit) = (number / 64, 1 << (number % 64));
+        if again {
+            self.repeated[block] |= bit;
+            self.in_a_row += 1;
+            if self.in_a_row >= IN_A_ROW {
+                self.run = end;
+            }
+        } else {
+            self.repeated[block] &= !bit;
+            self.in_a_row = 0;
+        }
+    }
+
+    /// Whether some stretch at the end repeats so much that its share may count.
+    fn shares(&self) -> bool {
+        if self.words < SHARES[0].1 || self.repeated.iter().map(|block| block.count_ones()).sum::<u32>() < SHARES[0].1 {
+            return false;
+        }
+        let (mut back, mut repeated) = (0, 0);
+        SHARES.iter().any(|(stretch, least)| {
+            while back < *stretch && back < self.words as usize {
+                let number = (self.words as usize - back) % REMEMBERED;
+                repeated += u32::from(self.repeated[number / 64] >> (number % 64) & 1 == 1);
+                back += 1;
+            }
+            repeated >= *least
+        })
+    }
+}
+
+impl Pairs {
+    /// A word that is none of the little ones.
+    fn other(&mut self) {
+        self.words += 1;
+        self.before = None;
+    }
+
+    fn push(&mut self, word: &[u8], end: usize) {
+        self.words += 1;
+        let little = super::salad::little(word);
+        if let (Some(before), Some(this)) = (self.before, little)
+            && super::salad::hardly_stand_together(before, this)
+        {
+            if self.is_near() {
+                self.end = end;
+            }
+            self.last = self.words;
+        }
+        self.before = little;
+    }
+
+    fn is_near(&self) -> bool {
+        const STRETCH: u32 = 64;
+        self.last != 0 && self.last + STRETCH >= self.words
+    }
+
+    /// Whether two pairs may be near each other and reach past `seen`. `unfinished`: the text goes on with a word that was not read yet,
+    /// which may be half of a pair.
+    fn may_be_many(&self, unfinished: bool, seen: usize) -> bool {
+        (self.end != 0 && self.end + WORD >= seen) || (unfinished && self.before.is_some() && self.is_near())
+    }
+}
+
+/// Whether a token of a chat template may stand behind `from`.
+fn template(text: &str, from: usize) -> bool {
+    let bytes = text.as_bytes();
+    memchr::memchr3_iter(b'<', b'[', b'#', &bytes[from..]).any(|at| {
+        let rest = &bytes[from + at + 1..];
+        match bytes[from + at] {
+            b'<' => rest.first().is_some_and(|byte| matches!(byte, b'|' | b'/' | b'<' | b'a'..=b'z' | 0x80..)),
+            b'[' => rest.first().is_some_and(|byte| matches!(byte, b'I' | b'/')),
+            _ => {
+                let word = rest.iter().find(|byte| !matches!(byte, b'#' | b' '));
+                word.is_some_and(|byte| matches!(byte, b'I' | b'H' | b'A' | b'U' | b'R'))
+            }
+        }
+    })
+}
+
+/// Whether a line that begins with the name of a speaker and a colon may reach past `seen`.
+fn turn(text: &str, seen: usize) -> bool {
+    let from = floor_char_boundary(text, seen.saturating_sub("：".len()));
+    let fresh = &text.as_bytes()[from..];
+    let speaks = |at: usize| {
+        let head = &text[..from + at];
+        let line = memchr::memrchr(b'\n', head.as_bytes()).map_or(0, |line| line + 1);
+        line > 0 && super::template::is_speaker(head[line..].trim_matches([' ', '\t']))
+    };
+    memchr::memchr_iter(b':', fresh).any(speaks) || (!fresh.is_ascii() && memchr::memmem::find_iter(fresh, "：").any(speaks))
+}
+
+/// Whether the marks of a broken encoding may stand in a piece.
+fn broken(piece: &str) -> bool {
+    !piece.is_ascii() || memchr::memmem::find(piece.as_bytes(), b"undefined").is_some()
+}

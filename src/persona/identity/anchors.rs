@@ -1,0 +1,205 @@
+//! The words without which there is no statement about the speaker: names, and what claims and introductions are made of. One pass over
+//! new text tells whether the costly patterns need be asked at all. Knows which words a pattern needs, not what it says.
+
+use std::collections::HashMap;
+
+use aho_corasick::AhoCorasick;
+
+use super::names::{self, Family};
+use super::{human, unknown};
+use crate::text::floor_char_boundary;
+
+/// Words of which a statement needs one of each list, those of the last list behind the others. A word stands by itself; one that begins
+/// with `~` may be part of another.
+pub(super) type Needs = &'static [&'static [&'static str]];
+
+/// How far apart the words of one statement may be, and how far before new text a statement may have got its last one, in bytes.
+const SPREAD: usize = 256;
+const FRESH: usize = 512;
+
+/// Letters that fold to ASCII ones where case does not count: with them in the text every pattern is asked.
+const FOLDING: [&str; 2] = ["\u{17F}", "\u{212A}"];
+
+/// What an anchor is for.
+#[derive(Clone, Debug)]
+enum Role {
+    /// A name; `exact`: in this case only.
+    Name { exact: bool },
+    /// One of a list of [`Needs`], by the list's number.
+    Word { list: usize, whole: bool },
+    /// Anything may stand here.
+    Wild,
+}
+
+/// The anchors of one persona.
+#[derive(Debug)]
+pub(super) struct Anchors {
+    automaton: AhoCorasick,
+    /// For each pattern of the automaton, as it is written there.
+    roles: Vec<(Role, Box<str>)>,
+    longest: usize,
+    lists: usize,
+    /// The lists of each statement: claims to be human, then introductions.
+    statements: Vec<Vec<usize>>,
+    /// The statements whose last list this is.
+    completes: Vec<Vec<usize>>,
+    claims: usize,
+    /// A name that no anchor can stand for.
+    any_name: bool,
+}
+
+/// What must be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Names.
+    pub names: bool,
+    /// Claims to be human: bit n for the n-th pattern.
+    pub claims: u32,
+    /// Introductions: the same.
+    pub introductions: u32,
+}
+
+impl Wanted {
+    /// Everything.
+    pub const ALL: Wanted = Wanted { names: true, claims: u32::MAX, introductions: u32::MAX };
+
+    /// Whether there is nothing to look at.
+    pub const fn is_nothing(self) -> bool {
+        !self.names && self.claims == 0 && self.introductions == 0
+    }
+}
+
+/// What was read of one text: where anchors stood last, as the byte behind them. 0: nowhere.
+#[derive(Clone, Debug)]
+pub(super) struct Hints {
+    read: usize,
+    name: usize,
+    lists: Box<[usize]>,
+    statements: Box<[usize]>,
+}
+
+impl Anchors {
+    /// `never`: names in lower case that count in any case. `known`: the families whose well-known names count. `claims`, `introductions`:
+    /// whether these are looked for.
+    pub fn new(never: &[String], known: impl Fn(Family) -> bool, claims: bool, introductions: bool) -> Self {
+        let mut roles: Vec<(Role, Box<str>)> = FOLDING.iter().map(|letter| (Role::Wild, Box::from(*letter))).collect();
+        let mut any_name = false;
+        for name in never {
+            match ascii_core(name) {
+                "" => any_name = true,
+                core => roles.push((Role::Name { exact: false }, core.into())),
+            }
+        }
+        for (name, family, exact) in names::all() {
+            if known(family) {
+                roles.push((Role::Name { exact }, name.into()));
+            }
+        }
+        let mut numbers: HashMap<&[&str], usize> = HashMap::new();
+        let mut statements = Vec::new();
+        let claims: &[Needs] = if claims { &human::NEEDS } else { &[] };
+        let introductions: &[Needs] = if introductions { &unknown::NEEDS } else { &[] };
+        for needs in claims.iter().chain(introductions) {
+            let lists = needs.iter().map(|words| {
+                let next = numbers.len();
+                *numbers.entry(*words).or_insert_with(|| {
+                    roles.extend(words.iter().map(|word| {
+                        let part = word.strip_prefix('~');
+                        (Role::Word { list: next, whole: part.is_none() }, Box::from(part.unwrap_or(word)))
+                    }));
+                    next
+                })
+            });
+            statements.push(lists.collect::<Vec<_>>());
+        }
+        let mut completes = vec![Vec::new(); numbers.len()];
+        for (statement, lists) in statements.iter().enumerate() {
+            if let Some(last) = lists.last() {
+                completes[*last].push(statement);
+            }
+        }
+        let automaton = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .build(roles.iter().map(|(_, word)| word.as_bytes()))
+            .expect("a few hundred short words");
+        Anchors {
+            longest: roles.iter().map(|(_, word)| word.len()).max().unwrap_or(0),
+            automaton,
+            roles,
+            lists: numbers.len(),
+            claims: claims.len(),
+            statements,
+            completes,
+            any_name,
+        }
+    }
+}
+
+/// The longest run of ASCII letters and digits of a name that has others; the name itself if it has none, or nothing but others without case.
+fn ascii_core(name: &str) -> &str {
+    if name.is_ascii() || !name.chars().any(|c| c.is_alphabetic() && !c.is_ascii() && (c as u32) < 0x2E80) {
+        return name;
+    }
+    name.split(|c: char| !c.is_ascii_alphanumeric()).max_by_key(|part| part.len()).unwrap_or_default()
+}
+
+impl Hints {
+    pub fn new(anchors: &Anchors) -> Self {
+        Hints { read: 0, name: 0, lists: vec![0; anchors.lists].into(), statements: vec![0; anchors.statements.len()].into() }
+    }
+
+    /// Reads what `text` has more than at the last call.
+    pub fn read(&mut self, anchors: &Anchors, text: &str) {
+        let from = floor_char_boundary(text, self.read.saturating_sub(anchors.longest));
+        self.read = text.len();
+        let bytes = text.as_bytes();
+        for hit in anchors.automaton.find_overlapping_iter(&bytes[from..]) {
+            let (role, word) = &anchors.roles[hit.pattern()];
+            let (start, end) = (from + hit.start(), from + hit.end());
+            let before = start.checked_sub(1).map(|at| bytes[at]);
+            let after = bytes.get(end);
+            match role {
+                Role::Name { exact } => {
+                    let (first, last) = (bytes[start], bytes[end - 1]);
+                    let part = first.is_ascii_alphanumeric() && before.is_some_and(|byte| byte.is_ascii_alphanumeric())
+                        || last.is_ascii_alphanumeric() && after.is_some_and(|byte| byte.is_ascii_lowercase() && *byte != b'v');
+                    if !part && (!exact || bytes[start..end] == *word.as_bytes()) {
+                        self.name = end;
+                    }
+                }
+                Role::Word { list, whole } => {
+                    let part =
+                        before.is_some_and(|byte| byte.is_ascii_alphanumeric()) || after.is_some_and(u8::is_ascii_alphanumeric);
+                    if !*whole || !part {
+                        self.word(anchors, *list, start, end);
+                    }
+                }
+                Role::Wild => {
+                    self.name = end;
+                    self.lists.fill(end);
+                    self.statements.fill(end);
+                }
+            }
+        }
+    }
+
+    fn word(&mut self, anchors: &Anchors, list: usize, start: usize, end: usize) {
+        self.lists[list] = end;
+        for statement in &anchors.completes[list] {
+            let near = |other: &usize| self.lists[*other] != 0 && self.lists[*other] + SPREAD >= start;
+            if anchors.statements[*statement].iter().all(near) {
+                self.statements[*statement] = end;
+            }
+        }
+    }
+
+    /// What there may be that reaches past `seen`, which was read to before. `again`: nothing new has come, and nothing will.
+    pub fn wanted(&self, anchors: &Anchors, seen: usize, again: bool) -> Wanted {
+        // What stays undecided until the end stands on the last line, however long that is.
+        let reach = if again { FRESH + (3 << 10) } else { FRESH };
+        let recent = |end: usize| end != 0 && end + reach >= seen;
+        let bits = |ends: &[usize]| ends.iter().enumerate().map(|(n, end)| u32::from(recent(*end)) << n).sum();
+        let (claims, introductions) = self.statements.split_at(anchors.claims);
+        Wanted { names: anchors.any_name || recent(self.name), claims: bits(claims), introductions: bits(introductions) }
+    }
+}
