@@ -24,6 +24,7 @@ SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 JUDGED = 'rule!~"on_(error|overload|unknown)"'
 JOB = 'job=~"$job"'
 ROUTE = 'job=~"$job", route=~"$route"'
+ASKED = ROUTE + ', persona=~"$persona", model=~"$model"'
 
 
 def query(expr, legend="", instant=False, form=None):
@@ -110,6 +111,8 @@ def board(title, uid, text, other):
     made = made.with_variable(dashboard.DatasourceVariable("datasource").label("data source").type("prometheus"))
     made = made.with_variable(variable("job", "job", "label_values(steadfast_build_info, job)"))
     made = made.with_variable(variable("route", "route", 'label_values(steadfast_in_flight_requests{job=~"$job"}, route)'))
+    made = made.with_variable(variable("persona", "persona", f"label_values(steadfast_answers_total{{{ROUTE}}}, persona)"))
+    made = made.with_variable(variable("model", "model", f"label_values(steadfast_answers_total{{{ROUTE}}}, model)"))
     made = made.annotation(marks("reloads", f"sum by (instance, result) (increase(steadfast_policy_reloads_total{{{JOB}}}[1m])) > 0", "blue"))
     made = made.annotation(
         marks("incidents", f'sum by (route, rule) (increase(steadfast_verdicts_total{{{ROUTE}, action="block", {JUDGED}}}[1m])) > 0', "red")
@@ -161,6 +164,8 @@ def gateway():
     for panel in [
         lines("Verdicts", "Judged answers by action, attempts that were asked again included.",
               query(rate(verdicts, ROUTE, "action"), "{{action}}"), unit="ops", stacked=True),
+        lines("Answers by persona and model", "Judged answers of the chosen personas and models. The first fifty models that answer have a name, the others are other.",
+              query(rate("steadfast_answers_total", ASKED, "persona, model"), "{{persona}}: {{model}}"), unit="ops", stacked=True),
         lines("Rules that fired", "Flags, retries and blocks by rule and mode. on_error, on_overload and on_unknown are outages.",
               query(rate(verdicts, f'{ROUTE}, action!="allow"', "rule, action, mode"), "{{rule}}: {{action}} ({{mode}})"), unit="ops"),
         lines("Not judged", "Answers of which a part could not be judged, by reason.", query(rate(unscored, ROUTE, "reason"), "{{reason}}"), unit="ops"),
@@ -221,13 +226,15 @@ def drift():
         "steadfast: persona drift", "steadfast-drift", "Whether a model is still who it is meant to be: single answers, conversations, the fleet.", ("steadfast", "steadfast")
     )
     made = made.with_variable(variable("label", "label", 'label_values(steadfast_label_score_count{job=~"$job"}, label)'))
-    made = made.with_variable(variable("persona", "persona", 'label_values(steadfast_calibration_timestamp_seconds{job=~"$job"}, persona)'))
     collapsed = f'{ROUTE}, action=~"retry|block", {JUDGED}'
 
     made = made.with_row(dashboard.Row("Answers"))
     for panel in [
         lines("Collapse rate", "Share of judged answers that a rule would block or ask again, in shadow mode too.",
               query(share(rate(verdicts, collapsed, "route"), rate(verdicts, f"{ROUTE}, {JUDGED}", "route")), "{{route}}"), unit="percentunit", limit=0.05),
+        lines("Collapse rate by persona and model", "Of the chosen ones: a push of one model shows here before it shows in its route.",
+              query(share(rate("steadfast_answers_total", f'{ASKED}, action=~"retry|block"', "persona, model"), rate("steadfast_answers_total", ASKED, "persona, model")), "{{persona}}: {{model}}"),
+              unit="percentunit", limit=0.05),
         lines("Labels that fired", "Answers in which a label fired a rule, per second.",
               query(rate(hits, f'{ROUTE}, label=~"$label"', "label"), "{{label}}"), unit="ops", stacked=True),
         bars("Labels, in the chosen time", "Answers in which a label fired a rule.", f'sum by (label) (increase({hits}{{{ROUTE}, label=~"$label"}}[$__range]))', "{{label}}"),

@@ -26,7 +26,7 @@ pub struct Subject {
     pub persona: Option<Str>,
     /// The wire format; `None` for traffic in no known api.
     pub api: Option<Api>,
-    /// The model asked for. User data: never a metric label.
+    /// The model asked for. User data: a metric label only within a bound.
     pub model: Option<Str>,
     /// A hash of the system prompt, if there is one.
     pub prompt: Option<u64>,

@@ -1,7 +1,8 @@
 //! Every metric's name, type, labels and buckets, in one file. Knows nothing of how they are fed or shown.
 //!
 //! `docs/metrics.md` is compared with this table by a test: a metric that is in one and not in the other fails it. No label takes
-//! its value from user data: routes, policies, rules, personas and upstreams are bounded by configuration, the rest are enums.
+//! its value from user data without a bound: routes, policies, rules, personas and upstreams are bounded by configuration, models by
+//! [`super::models`], the rest are enums.
 
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
@@ -78,6 +79,8 @@ catalogue! {
         "Requests answered, by the status sent to the client. A block with status 200 is a 200 here.";
     VERDICTS = "verdicts_total", Kind::Counter, ["route", "policy", "rule", "action", "mode"],
         "Answers judged, attempts that were retried included. What could not be scored and was let through is in steadfast_unscored_total, never here.";
+    ANSWERS = "answers_total", Kind::Counter, ["route", "persona", "model", "action"],
+        "Answers judged, by the persona they were judged against and the model that was asked for; those withheld because they could not be judged are left out. Of models the first fifty that answer have a name, the others share one.";
     LABEL_HITS = "label_hits_total", Kind::Counter, ["route", "label"],
         "Answers in which a label fired a rule.";
     LABEL_SCORE = "label_score", SCORE, ["label"],

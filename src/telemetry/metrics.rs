@@ -11,6 +11,8 @@ use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, I
 
 use super::catalogue as family;
 use super::dropped::{Dropped, SpanDropped};
+use super::models::{self, Models};
+use super::values::{api_name, code, result, truth};
 use crate::dialect::Api;
 use crate::guard::Phase;
 use crate::guard::events::RetryOutcome;
@@ -18,7 +20,7 @@ use crate::infer::Stage;
 use crate::policy::Measures;
 use crate::score::Label;
 use crate::text::Str;
-use crate::verdict::Unscored;
+use crate::verdict::{Action, Unscored};
 
 /// Routes that get label values of their own; the rest share `other`. Routes come from the configuration, so only a file with more
 /// of them, or a thousand reloads that rename them, gets here.
@@ -35,6 +37,8 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     pub(super) verdicts: IntCounterVec,
+    answers: IntCounterVec,
+    models: Models,
     label_hits: IntCounterVec,
     label_score: [Histogram; Label::COUNT],
     guard_duration: HistogramVec,
@@ -157,6 +161,8 @@ impl Metrics {
         Metrics {
             requests: family::REQUESTS.counter(r),
             verdicts: family::VERDICTS.counter(r),
+            answers: family::ANSWERS.counter(r),
+            models: Models::default(),
             label_hits: family::LABEL_HITS.counter(r),
             label_score: Label::ALL.map(|label| label_score.with_label_values(&[label.as_str()])),
             guard_duration: family::GUARD_DURATION.histogram(r),
@@ -345,6 +351,12 @@ impl Metrics {
         self.unscored.with_label_values(&[&*route.name, reason]).inc();
     }
 
+    /// A judged answer, by whom it was asked of and whom it should be.
+    pub(super) fn answer(&self, route: &RouteMetrics, persona: Option<&str>, model: Option<&str>, action: Action) {
+        let (persona, model) = (persona.unwrap_or(models::NONE), self.models.name(model));
+        self.answers.with_label_values(&[&*route.name, persona, model, action.as_str()]).inc();
+    }
+
     pub(super) fn score(&self, label: Label, score: f32) {
         self.label_score[label.index()].observe(f64::from(score));
     }
@@ -393,41 +405,9 @@ impl RouteMetrics {
     }
 }
 
-fn api_name(api: Option<Api>) -> &'static str {
-    api.map_or("unknown", Api::as_str)
-}
-
 /// 0 for none.
 fn api_index(api: Option<Api>) -> usize {
     api.map_or(0, |api| api as usize + 1)
-}
-
-const fn truth(value: bool) -> &'static str {
-    if value { "true" } else { "false" }
-}
-
-const fn result(good: bool) -> &'static str {
-    if good { "success" } else { "failure" }
-}
-
-/// A status as a label: itself where it is a registered one, else its class. An upstream can send any of 900 numbers, and each
-/// would be a series for ever.
-fn code(status: u16) -> &'static str {
-    macro_rules! known {
-        ($($code:literal)*) => {
-            match status {
-                $($code => stringify!($code),)*
-                100..=199 => "1xx",
-                200..=299 => "2xx",
-                300..=399 => "3xx",
-                400..=499 => "4xx",
-                500..=599 => "5xx",
-                _ => "none",
-            }
-        };
-    }
-    known!(101 200 201 202 203 204 206 207 301 302 303 304 307 308 400 401 402 403 404 405 406 408 409 410 411 412 413 414 415 416
-        417 421 422 424 425 426 428 429 431 451 499 500 501 502 503 504 505 507 520 521 522 523 524 529)
 }
 
 #[cfg(test)]

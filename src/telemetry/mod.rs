@@ -8,7 +8,9 @@ pub mod fleet;
 mod json;
 pub mod log;
 pub mod metrics;
+pub mod models;
 pub mod traces;
+mod values;
 mod watch;
 
 pub use exposition::Format;

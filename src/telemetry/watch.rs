@@ -77,6 +77,9 @@ impl Metrics {
         let rule = verdict.rule.as_deref().unwrap_or("");
         let mode = mode_name(subject.mode);
         self.verdicts.with_label_values(&[&*route.name, &subject.policy, rule, verdict.action.as_str(), mode]).inc();
+        if !matches!(verdict.cause, Cause::Unscored(_)) {
+            self.answer(route, subject.persona.as_deref(), subject.model.as_deref(), verdict.action);
+        }
         for label in &verdict.labels {
             route.label_hits[label.index()].inc();
         }
@@ -141,6 +144,13 @@ mod tests {
                 r#"{action="block",mode="enforce",policy="default",route="/",rule="hateful persona"} 1"#,
             ]
         );
+        assert_eq!(
+            samples_of(&metrics, "answers_total"),
+            [
+                r#"{action="allow",model="gpt-5",persona="Aria",route="/"} 1"#,
+                r#"{action="block",model="gpt-5",persona="Aria",route="/"} 1"#,
+            ]
+        );
         assert_eq!(samples_of(&metrics, "unscored_total"), [r#"{reason="overload",route="/"} 1"#]);
         assert_eq!(samples_of(&metrics, "label_hits_total"), [r#"{label="hate",route="/"} 1"#]);
         assert_eq!(samples_of(&metrics, "requests_total"), [r#"{api="openai-chat",code="200",route="/"} 3"#]);
@@ -161,6 +171,7 @@ mod tests {
         );
         assert_eq!(samples_of(&metrics, "unscored_total"), [r#"{reason="error",route="/"} 1"#]);
         assert!(samples_of(&metrics, "label_hits_total").is_empty());
+        assert!(samples_of(&metrics, "answers_total").is_empty(), "nobody knows what it said");
     }
 
     #[test]

@@ -43,7 +43,7 @@ def panels(board):
 def plain(expr):
     """A query as Grafana would send it, with everything chosen."""
     expr = expr.replace("$__rate_interval", RATE).replace("$__range", "10m")
-    return re.sub(r"\$(job|route|upstream|label|persona)\b", ".*", expr)
+    return re.sub(r"\$(job|route|upstream|label|persona|model)\b", ".*", expr)
 
 
 def legend(form, series):
