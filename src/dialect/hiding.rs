@@ -34,9 +34,8 @@ fn whole(dialect: &dyn Dialect, data: &str) -> Option<bool> {
 
 #[test]
 fn an_event_of_another_shape_is_not_one_without_text() {
-    let other: [(&dyn Dialect, &str); 12] = [
+    let other: [(&dyn Dialect, &str); 11] = [
         (&openai_chat::OpenAiChat, r#"{"is_finished":false,"event_type":"text-generation","text":"TEXT"}"#),
-        (&openai_chat::OpenAiChat, r#"{"Choices":[{"delta":{"content":"TEXT"}}]}"#),
         (&openai_chat::OpenAiChat, r#"{"id":"x","answer":"TEXT"}"#),
         (&openai_completions::OpenAiCompletions, r#"{"index":0,"answer":"TEXT"}"#),
         (&openai_responses::OpenAiResponses, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
@@ -130,5 +129,57 @@ fn an_index_that_is_none_is_not_guessed_at() {
     for index in ["-1", "4294967296", "{}"] {
         let data = format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"TEXT"}}}}]}}"#);
         assert_eq!(streamed(&openai_chat::OpenAiChat, "", &data), None, "{index}");
+    }
+}
+
+#[test]
+fn a_name_in_another_case_is_the_same_name() {
+    let chat = &openai_chat::OpenAiChat;
+    let streams: [(&dyn Dialect, &str, &str); 12] = [
+        (chat, "", r#"{"Choices":[{"Delta":{"CONTENT":"TEXT"}}]}"#),
+        (chat, "", r#"{"choices":[{"delta":{"tool_calls":[{"Function":{"Arguments":"TEXT"}}]}}]}"#),
+        (chat, "", r#"{"choice\u017f":[{"delta":{"content":"TEXT"}}]}"#),
+        (&openai_completions::OpenAiCompletions, "", r#"{"choices":[{"Text":"TEXT"}]}"#),
+        (&openai_responses::OpenAiResponses, "", r#"{"Type":"response.output_text.delta","Delta":"TEXT"}"#),
+        (
+            &anthropic_messages::AnthropicMessages,
+            "",
+            r#"{"type":"content_block_delta","index":0,"Delta":{"type":"text_delta","Text":"TEXT"}}"#,
+        ),
+        (&anthropic_complete::AnthropicComplete, "", r#"{"type":"completion","Completion":"TEXT"}"#),
+        (&gemini::Gemini, "", r#"{"Candidates":[{"content":{"Parts":[{"text":"TEXT"}]}}]}"#),
+        (&gemini_interactions::GeminiInteractions, "", r#"{"event_type":"step.delta","Delta":{"type":"text","Text":"TEXT"}}"#),
+        (&ollama::Ollama::Chat, "", r#"{"Message":{"Content":"TEXT"},"done":false}"#),
+        (&cohere::Cohere, "", r#"{"type":"content-delta","delta":{"message":{"content":{"Text":"TEXT"}}}}"#),
+        (&bedrock::Bedrock, "contentBlockDelta", r#"{"contentBlockIndex":0,"DELTA":{"Text":"TEXT"}}"#),
+    ];
+    for (dialect, name, data) in streams {
+        assert_eq!(streamed(dialect, name, data), Some(true), "{} {data}", dialect.api().as_str());
+    }
+    for inner in [
+        r#"{"Generation":"TEXT"}"#,
+        r#"{"generation":"","Choices":[{"delta":{"content":"TEXT"}}]}"#,
+        r#"{"generation":"","contentblockdelta":{"delta":{"text":"TEXT"}}}"#,
+    ] {
+        let chunk = format!(r#"{{"bytes":"{}"}}"#, STANDARD.encode(inner.replace("TEXT", TEXT)));
+        assert_eq!(streamed(&bedrock::Bedrock, "chunk", &chunk), Some(true), "{inner}");
+    }
+    assert_eq!(whole(&bedrock::Bedrock, r#"{"generation":"","Output":{"message":{"content":[{"text":"TEXT"}]}}}"#), Some(true));
+    let sequences = r#"{"generated_text":"","details":{"Best_Of_Sequences":[{"generated_text":"TEXT"}]}}"#;
+    assert_eq!(whole(&tgi::Generation, sequences), Some(true));
+}
+
+#[test]
+fn of_two_names_that_differ_in_case_none_is_taken() {
+    let twice: [(&dyn Dialect, &str); 6] = [
+        (&openai_chat::OpenAiChat, r#"{"choices":[{"message":{"content":"","Content":"TEXT"}}]}"#),
+        (&openai_responses::OpenAiResponses, r#"{"status":"completed","output":[],"Output":[{"content":[{"text":"TEXT"}]}]}"#),
+        (&anthropic_messages::AnthropicMessages, r#"{"content":[],"Content":[{"type":"text","text":"TEXT"}]}"#),
+        (&gemini::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":"","tEXT":"TEXT"}]}}]}"#),
+        (&ollama::Ollama::Generate, r#"{"response":"","Response":"TEXT","done":true}"#),
+        (&cohere::Cohere, r#"{"text":"","Text":"TEXT"}"#),
+    ];
+    for (dialect, data) in twice {
+        assert_eq!(whole(dialect, data), None, "{} {data}", dialect.api().as_str());
     }
 }

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 pub use edits::Edits;
 
 use super::DialectError;
+use super::names::{self, Folded};
 use crate::text::Str;
 
 /// Text of a JSON string, borrowed where it needs no unescaping. Lone surrogates (`"\ud83d"`, half of an emoji cut between two
@@ -44,10 +45,17 @@ pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], what: &'static str) -> Resu
     }
     // From a `str` no value is checked again. What is no UTF-8 may lie in a field that nobody reads: then each value is checked.
     let read = match std::str::from_utf8(bytes) {
-        Ok(text) => serde_json::from_str(text),
-        Err(_) => serde_json::from_slice(bytes),
+        Ok(text) => whole(serde_json::Deserializer::from_str(text)),
+        Err(_) => whole(serde_json::Deserializer::from_slice(bytes)),
     };
     read.map_err(|_| DialectError::Malformed(what))
+}
+
+/// Reads all there is.
+fn whole<'a, R: serde_json::de::Read<'a>, T: Deserialize<'a>>(mut json: serde_json::Deserializer<R>) -> serde_json::Result<T> {
+    let value = T::deserialize(Folded(&mut json))?;
+    json.end()?;
+    Ok(value)
 }
 
 /// The JSON string of a text, quotes included.
@@ -189,7 +197,7 @@ impl<'a> Raw<'a> {
     /// Reads it as `T`, or not at all.
     #[must_use]
     pub fn maybe<T: Deserialize<'a>>(self) -> Option<T> {
-        serde_json::from_str(self.json()).ok()
+        whole(serde_json::Deserializer::from_str(self.json())).ok()
     }
 
     /// Reads it as `T`.
@@ -197,7 +205,7 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// [`DialectError::Malformed`] with `what`.
     pub fn read<T: Deserialize<'a>>(self, what: &'static str) -> Result<T, DialectError> {
-        serde_json::from_str(self.json()).map_err(|_| DialectError::Malformed(what))
+        whole(serde_json::Deserializer::from_str(self.json())).map_err(|_| DialectError::Malformed(what))
     }
 
     /// Reads an object as `T`; nothing where it is `null`. (Derived structs would take an array for an object.)
@@ -242,6 +250,22 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Raw<'a>> {
         self.0.iter().rev().find(|(member, _)| member == name).map(|(_, value)| *value)
+    }
+
+    /// The value of the member of that name in any case, as lenient clients read an answer.
+    ///
+    /// # Errors
+    /// [`DialectError::Malformed`] with `what` where there are several.
+    pub fn only(&self, name: &str, what: &'static str) -> Result<Option<Raw<'a>>, DialectError> {
+        let mut found = self.0.iter().filter(|(member, _)| names::same(member, name)).map(|(_, value)| *value);
+        let value = found.next();
+        if found.next().is_some() { Err(DialectError::Malformed(what)) } else { Ok(value) }
+    }
+
+    /// Whether there is a member of that name in any case that is not `null`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(member, value)| names::same(member, name) && !value.is_null())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod gemini_interactions;
 #[cfg(test)]
 mod hiding;
 pub mod json;
+pub mod names;
 pub mod ollama;
 pub mod openai;
 pub mod openai_chat;

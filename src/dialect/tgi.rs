@@ -133,7 +133,8 @@ impl Dialect for Generation {
             }
             finish(candidate, &answer, out);
             candidate += 1;
-            let others = answer.details.and_then(Raw::maybe::<Members<'a>>).and_then(|details| details.get("best_of_sequences"));
+            let details = answer.details.and_then(Raw::maybe::<Members<'a>>);
+            let others = details.map_or(Ok(None), |details| details.only("best_of_sequences", ANSWER))?;
             for other in others.map_or(Ok(Vec::new()), |others| others.elements(ANSWER))? {
                 let other = other.object::<Answer<'a>>(ANSWER)?;
                 append(candidate, other.and_then(|other| other.generated_text), out)?;

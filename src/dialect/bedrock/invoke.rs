@@ -14,6 +14,7 @@ use crate::dialect::anthropic_complete::AnthropicComplete;
 use crate::dialect::anthropic_messages::AnthropicMessages;
 use crate::dialect::cohere::Cohere;
 use crate::dialect::json::{self, Members, Raw};
+use crate::dialect::names;
 use crate::dialect::openai_chat::OpenAiChat;
 use crate::dialect::{Delta, Dialect, DialectError, Facts, Mark, Reading};
 use crate::frame::Event;
@@ -80,7 +81,7 @@ struct One<'a> {
 /// Reads a whole answer.
 pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
     let members: Members<'a> = json::read(body, ANSWER)?;
-    let has = |name: &str| members.get(name).is_some_and(|raw| !raw.is_null());
+    let has = |name: &str| members.has(name);
     let mut known = read_plain(body, &members, facts, out)?;
     if has("output") {
         known = true;
@@ -108,17 +109,14 @@ pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>
 /// Whether a frame's payload is a chunk of a model's own stream.
 pub(super) fn is_chunk(event: &Event) -> bool {
     let converse = || converse::EVENTS.iter().any(|name| name.as_bytes() == &*event.name);
-    let bytes = || json::read::<Members<'_>>(&event.data, CHUNK).is_ok_and(|payload| payload.get("bytes").is_some());
+    let bytes = || json::read::<Members<'_>>(&event.data, CHUNK).is_ok_and(|payload| payload.has("bytes"));
     &*event.name == b"chunk" || !converse() && bytes()
 }
 
 /// Reads a chunk of a stream.
 pub(super) fn chunk(event: &Event, facts: &mut Facts, out: &mut Reading<'_>) -> Result<(), DialectError> {
     let payload: Members<'_> = json::read(&event.data, CHUNK)?;
-    if payload.0.iter().filter(|(name, _)| name == "bytes").count() != 1 {
-        return Err(DialectError::Malformed(CHUNK));
-    }
-    let encoded = payload.get("bytes").and_then(Raw::str).ok_or(DialectError::Malformed(CHUNK))?;
+    let encoded = payload.only("bytes", CHUNK)?.and_then(Raw::str).ok_or(DialectError::Malformed(CHUNK))?;
     let data = STANDARD.decode(encoded.as_bytes()).map_err(|_| DialectError::Malformed(CHUNK))?;
     let event = Event { raw: Bytes::new(), name: Bytes::new(), data: data.into() };
     let mut reading = Reading::default();
@@ -132,12 +130,12 @@ pub(super) fn chunk(event: &Event, facts: &mut Facts, out: &mut Reading<'_>) -> 
 /// Reads a model's own event.
 fn inner<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
     let members: Members<'a> = json::read(&event.data, CHUNK)?;
-    let has = |name: &str| members.get(name).is_some_and(|raw| !raw.is_null());
+    let has = |name: &str| members.has(name);
     let mut known = read_plain(&event.data, &members, facts, out)?;
     for (name, payload) in &members.0 {
-        if converse::EVENTS.contains(&&**name) {
+        if let Some(event) = converse::EVENTS.iter().find(|event| names::same(name, event)) {
             known = true;
-            converse::event(name.as_bytes(), payload.json().as_bytes(), facts, out)?;
+            converse::event(event.as_bytes(), payload.json().as_bytes(), facts, out)?;
         }
     }
     if has("completion") {

@@ -2,12 +2,14 @@
 //! an object. Knows no format.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::Deserialize as _;
 
 use crate::dialect::DialectError;
 use crate::dialect::json::{Edits, Members, Raw};
+use crate::dialect::names;
 
 /// A place, or with `*` places, in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,20 +48,23 @@ impl Pointer {
         &self.text
     }
 
-    /// Every value there, in the order of the document. A member that is there twice is an error: clients differ in which they take.
+    /// Every value there, in the order of the document. Names of members count in any case, as lenient clients read them; a member that is
+    /// there twice is an error: clients differ in which they take.
     ///
     /// # Errors
     /// [`DialectError::Malformed`] where the document is no JSON on the way there.
     pub fn find<'a>(&self, document: Raw<'a>) -> Result<Vec<Raw<'a>>, DialectError> {
         let mut found = Vec::new();
-        walk(&self.segments, document, &mut found)?;
+        walk(&self.segments, names::same, document, &mut found)?;
         Ok(found)
     }
 
-    /// The last value there; for fields that are good to have.
+    /// The last value there, by its very name; for fields that are good to have.
     #[must_use]
     pub fn last<'a>(&self, document: Raw<'a>) -> Option<Raw<'a>> {
-        self.find(document).ok()?.pop().filter(|raw| !raw.is_null())
+        let mut found = Vec::new();
+        walk(&self.segments, str::eq, document, &mut found).ok()?;
+        found.pop().filter(|raw| !raw.is_null())
     }
 
     /// Sets the value there: in its place, or as the first member of the object that lacks it.
@@ -74,7 +79,7 @@ impl Pointer {
         }
         let mut edits = Edits::new(document.as_bytes(), what)?;
         let mut parents = Vec::new();
-        walk(before, root(edits.document().as_bytes())?, &mut parents)?;
+        walk(before, str::eq, root(edits.document().as_bytes())?, &mut parents)?;
         let parent = parents.pop().filter(|parent| parent.is_object()).ok_or(unsupported)?;
         let mut inner = Edits::new(parent.json().as_bytes(), what)?;
         let members = inner.members(what)?;
@@ -102,7 +107,12 @@ pub fn root(bytes: &[u8]) -> Result<Raw<'_>, DialectError> {
     Ok(raw)
 }
 
-fn walk<'a>(segments: &[Segment], value: Raw<'a>, found: &mut Vec<Raw<'a>>) -> Result<(), DialectError> {
+fn walk<'a>(
+    segments: &[Segment],
+    same: fn(&str, &str) -> bool,
+    value: Raw<'a>,
+    found: &mut Vec<Raw<'a>>,
+) -> Result<(), DialectError> {
     let Some((segment, rest)) = segments.split_first() else {
         found.push(value);
         return Ok(());
@@ -110,24 +120,23 @@ fn walk<'a>(segments: &[Segment], value: Raw<'a>, found: &mut Vec<Raw<'a>>) -> R
     if value.is_object() {
         let members: Members<'a> = value.read("object")?;
         let wanted = |name: &Cow<'a, str>| match segment {
-            Segment::Key(key) => *name == *key,
+            Segment::Key(key) => same(name, key),
             Segment::Every => true,
         };
-        let mut seen: Vec<&str> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
         for (name, value) in members.0.iter().filter(|(name, _)| wanted(name)) {
-            if seen.contains(&&**name) {
+            if matches!(segment, Segment::Key(_)) && !seen.is_empty() || !seen.insert(name) {
                 return Err(DialectError::Malformed("object with a repeated member"));
             }
-            seen.push(name);
-            walk(rest, *value, found)?;
+            walk(rest, same, *value, found)?;
         }
     } else if value.is_array() {
         let elements = value.elements("list")?;
         match segment {
-            Segment::Every => elements.into_iter().try_for_each(|element| walk(rest, element, found))?,
+            Segment::Every => elements.into_iter().try_for_each(|element| walk(rest, same, element, found))?,
             Segment::Key(key) => {
                 if let Some(element) = key.parse().ok().and_then(|index: usize| elements.get(index)) {
-                    walk(rest, *element, found)?;
+                    walk(rest, same, *element, found)?;
                 }
             }
         }
@@ -186,6 +195,8 @@ mod tests {
     fn what_could_be_read_in_two_ways_is_not_read() {
         let pointer = Pointer::parse("/a").unwrap();
         assert!(pointer.find(root(br#"{"a":1,"\u0061":2}"#).unwrap()).is_err());
+        assert!(pointer.find(root(br#"{"a":1,"A":2}"#).unwrap()).is_err());
+        assert_eq!(find("/a", r#"{"A":1}"#), ["1"]);
         assert_eq!(find("/a", r#"{"a":1,"b":2,"b":3}"#), ["1"]);
         assert!(root(b"{} {}").is_err() && root(b"").is_err() && root(b"nul").is_err());
     }
