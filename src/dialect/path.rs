@@ -1,8 +1,9 @@
 //! The path of a request as servers read it: decoded, without empty and dot segments, in lower case.
 //!
 //! Formats are told apart by the tail of the path. An upstream that decodes `%6d` or folds `//` would otherwise answer a request
-//! that no format here knew, and so unjudged. A backslash is a slash to those that read paths as browsers do. For telling apart only:
-//! what is forwarded stays as it came. Knows no format.
+//! that no format here knew, and so unjudged. A backslash is a slash to those that read paths as browsers do, and what follows a semicolon
+//! in a segment is no part of its name to those that know matrix parameters. For telling apart only: what is forwarded stays as it came.
+//! Knows no format.
 
 use std::borrow::Cow;
 
@@ -17,7 +18,7 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
     let plain = path.bytes().all(|byte| {
         let dots = byte == b'.' && before == b'/';
         before = byte;
-        !dots && !matches!(byte, b'%' | b'\\' | b'A'..=b'Z')
+        !dots && !matches!(byte, b'%' | b'\\' | b';' | b'A'..=b'Z')
     });
     if plain { Cow::Borrowed(path) } else { Cow::Owned(segments(path).iter().flat_map(|segment| ["/", segment]).collect()) }
 }
@@ -28,18 +29,18 @@ pub fn split(canonical: &str) -> SmallVec<[&str; 8]> {
     canonical.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-/// The segments of a path, percent-decoded, in lower case, `.` and `..` resolved. An encoded slash counts as a slash.
+/// The segments of a path, percent-decoded, in lower case, without parameters, `.` and `..` resolved. An encoded slash counts as a slash.
 #[must_use]
 pub fn segments(path: &str) -> Vec<String> {
     let decoded = decode(path);
     let mut segments: Vec<String> = Vec::new();
     for segment in decoded.split(['/', '\\']) {
-        match segment {
+        match segment.split(';').next().unwrap_or_default() {
             "" | "." => {}
             ".." => {
                 segments.pop();
             }
-            _ => segments.push(segment.to_ascii_lowercase()),
+            name => segments.push(name.to_ascii_lowercase()),
         }
     }
     segments
@@ -99,6 +100,8 @@ mod tests {
             "../v1/messages",
             "/x/..\\v1\\messages",
             "/v1%5Cmessages",
+            "/v1;a=b/messages;c",
+            "/v1/x/..;/messages",
         ] {
             assert_eq!(segments(other), plain, "{other}");
             assert_eq!(split(&canonical(other))[..], plain, "{other}");
@@ -130,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn a_canonical_path_has_the_same_segments(path in "[/.%2fFeaAé\\\\]{0,16}|\\PC{0,16}") {
+        fn a_canonical_path_has_the_same_segments(path in "[/.;%2fFeaAé\\\\]{0,16}|\\PC{0,16}") {
             let canonical = canonical(&path);
             prop_assert_eq!(&split(&canonical)[..], segments(&path));
         }

@@ -97,7 +97,7 @@ pub fn pick_with_model<'m>(
 
 /// Whether a path may have another spelling.
 fn foldable(path: &str) -> bool {
-    path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b'A'..=b'Z')) || path.contains("//") || path.contains("/.")
+    path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b';' | b'A'..=b'Z')) || path.contains("//") || path.contains("/.")
 }
 
 fn matches_host(pattern: &str, host: Option<&str>) -> bool {
@@ -172,6 +172,7 @@ mod tests {
             ("/v1", "/V1/chat", true),
             ("/v1/chat", "/v1//%63hat/completions", true),
             ("/v1/chat", "/x/../v1/chat", true),
+            ("/v1/chat", "/v1/chat;x/completions", true),
             ("/v1", "/V1beta/models", false),
             ("/a/b", "/a", false),
         ] {
