@@ -63,9 +63,8 @@ impl Dialect for OpenAiChat {
             return Ok(exchange);
         }
         let request: Members<'_> = json::read(body, "request")?;
-        if let Some(model) = request.get("model").and_then(Raw::shared) {
-            exchange.model = Some(model);
-        }
+        // Where the path names one, the host looks at no other.
+        exchange.model = exchange.model.or_else(|| request.get("model").and_then(Raw::shared));
         exchange.stream = request.get("stream").and_then(Raw::bool).unwrap_or(false);
         exchange.candidates = request.get("n").and_then(Raw::u32).unwrap_or(1).clamp(1, openai::MAX_CANDIDATES);
         exchange.structured = is_structured(&request);

@@ -46,9 +46,8 @@ impl Dialect for OpenAiCompletions {
             return Ok(exchange);
         }
         let request: Members<'_> = json::read(body, "request")?;
-        if let Some(model) = request.get("model").and_then(Raw::shared) {
-            exchange.model = Some(model);
-        }
+        // Where the path names one, the host looks at no other.
+        exchange.model = exchange.model.or_else(|| request.get("model").and_then(Raw::shared));
         exchange.stream = request.get("stream").and_then(Raw::bool).unwrap_or(false);
         exchange.hints = openai::hints(&request);
         let prompt = request.get("prompt");

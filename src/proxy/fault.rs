@@ -16,6 +16,8 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-steadfast-request-
 pub enum Fault {
     /// No route takes it.
     NoRoute,
+    /// Routes are chosen by the model, and what model it asks for cannot be told.
+    NoModel,
     /// It shows no key.
     NoKey,
     /// As many exchanges as are allowed are under way.
@@ -34,6 +36,11 @@ impl Fault {
     pub fn failure(&self) -> Failure {
         let (status, code, message) = match self {
             Fault::NoRoute => (StatusCode::NOT_FOUND, "route_not_found", "no route takes this request".to_owned()),
+            Fault::NoModel => (
+                StatusCode::BAD_REQUEST,
+                "model_unreadable",
+                "routes are chosen by the model, and this body does not tell it: send one JSON object, not compressed, with one \"model\"".to_owned(),
+            ),
             Fault::NoKey => (
                 StatusCode::UNAUTHORIZED,
                 "invalid_client_key",

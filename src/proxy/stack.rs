@@ -23,6 +23,7 @@ use super::live::{Live, Route};
 use super::patience::Busy;
 use super::route::{self, Asked, Pick};
 use super::serve::{Handler, Peer};
+use crate::dialect::json::{self, Members};
 use crate::dialect::{Dialect, Recognised, RequestHead};
 use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Target};
 use crate::infer::BoxFuture;
@@ -169,7 +170,7 @@ impl Gateway {
     }
 
     /// The model that a request asks for. Its body is read for it, unless it is in no known format: that is streamed untouched, and a
-    /// route with a model does not take it.
+    /// route with a model does not take it. One that cannot be read, or names two models, must not choose a laxer route.
     async fn model(&self, live: &Live, head: &request::Parts, body: ClientBody) -> Result<(Option<Str>, ClientBody), Fault> {
         let seen = request_head(head);
         let json = head.headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
@@ -184,8 +185,11 @@ impl Gateway {
             Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge(limit)),
             Err(error) => return Err(Fault::Failed(client_failure(&*error))),
         };
-        let model = dialect.read_request(&seen, &bytes).ok().and_then(|exchange| exchange.model);
-        Ok((model, ClientBody::whole(bytes)))
+        let exchange = dialect.read_request(&seen, &bytes).map_err(|_| Fault::NoModel)?;
+        if json::read::<Members<'_>>(&bytes, "request").is_ok_and(|request| request.only("model", "request").is_err()) {
+            return Err(Fault::NoModel);
+        }
+        Ok((exchange.model, ClientBody::whole(bytes)))
     }
 
     /// An answer of the proxy's own, in the caller's format.

@@ -143,6 +143,12 @@ async fn routes_are_picked_by_host_header_and_model() {
     assert_eq!(ask("/v1/files", &["x-team: blue"], "grok-1").await, (200, 0, 1));
     assert_eq!(ask("/v1/files", &["x-team: red"], "grok-1").await, (200, 1, 0));
     assert_eq!(ask("/v2/chat/completions", &[json], r#"{"model":"gpt-5"}"#).await, (404, 0, 0));
+    // What model these ask for is known to the upstream alone.
+    for body in [r#"{"model":"gpt-5","model":"grok-4"}"#, r#"{"model":"gpt-5","Model":"grok-4"}"#, "\u{1f}\u{8b} compressed"] {
+        assert_eq!(ask(chat, &[json], body).await, (400, 0, 0), "{body:?}");
+    }
+    let azure = "/v1/openai/deployments/grok-4/chat/completions";
+    assert_eq!(ask(azure, &[json], r#"{"model":"gpt-5","messages":[]}"#).await, (200, 0, 1), "a deployment is the model");
 }
 
 #[tokio::test]

@@ -216,7 +216,9 @@ impl Dialect for Custom {
         let document = root(body)?;
         let request = &self.spec.request;
         let last = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| pointer.last(document));
-        exchange.model = last(&request.model).and_then(Raw::shared);
+        // Routes may be chosen by it, so it must be one.
+        let model = request.model.as_ref().map_or(Ok(Vec::new()), |pointer| pointer.find(document))?.pop();
+        exchange.model = model.and_then(Raw::shared);
         exchange.stream |= last(&request.stream).and_then(Raw::bool) == Some(true);
         let found = request.system.as_ref().and_then(|pointer| pointer.find(document).ok()).unwrap_or_default();
         let system: Vec<Str> = found.into_iter().filter_map(Raw::shared).filter(|text| !text.is_empty()).collect();
