@@ -183,3 +183,49 @@ fn of_two_names_that_differ_in_case_none_is_taken() {
         assert_eq!(whole(dialect, data), None, "{} {data}", dialect.api().as_str());
     }
 }
+
+#[test]
+fn an_event_goes_by_both_of_its_names() {
+    let responses = &openai_responses::OpenAiResponses;
+    for (name, data) in [
+        ("response.output_text.delta", r#"{"type":"response.custom","delta":"TEXT"}"#),
+        ("response.custom", r#"{"type":"response.output_text.delta","delta":"TEXT"}"#),
+        ("response.completed", r#"{"type":"x","response":{"output":[{"content":[{"text":"TEXT"}]}]}}"#),
+    ] {
+        assert_eq!(streamed(responses, name, data), Some(true), "{name} {data}");
+    }
+}
+
+#[test]
+fn a_delta_that_is_not_known_is_read() {
+    let responses = &openai_responses::OpenAiResponses;
+    for data in [
+        r#"{"type":"response.reasoning.delta","output_index":0,"delta":"TEXT"}"#,
+        r#"{"type":"response.reasoning_summary.delta","delta":{"text":"TEXT"}}"#,
+        r#"{"type":"response.mcp_call.arguments_delta","delta":"TEXT"}"#,
+        r#"{"type":"response.code_interpreter_call.code.done","code":"TEXT"}"#,
+        r#"{"type":"response.yet_to_come.delta","delta":"TEXT"}"#,
+        r#"{"type":"response.yet_to_come.done","text":"TEXT"}"#,
+    ] {
+        assert_eq!(streamed(responses, "", data), Some(true), "{data}");
+    }
+    assert_eq!(streamed(responses, "", r#"{"type":"response.audio.delta","delta":"UklGRg=="}"#), Some(false));
+}
+
+#[test]
+fn earlier_answers_in_what_an_answer_was_given_are_read() {
+    let list = |role: &str| format!(r#"{{"object":"list","data":[{{"role":"{role}","content":[{{"text":"TEXT"}}]}}]}}"#);
+    let responses = &openai_responses::OpenAiResponses;
+    assert_eq!(whole(responses, &list("assistant")), Some(true));
+    assert_eq!(whole(responses, &list("user")), Some(false));
+    assert_eq!(whole(responses, r#"{"data":[{"type":"function_call","name":"f","arguments":"TEXT"}]}"#), Some(true));
+
+    let (method, headers) = (Method::GET, HeaderMap::new());
+    let head = RequestHead { method: &method, path: "/v1/responses/resp_1/input_items", query: None, headers: &headers };
+    let exchange = responses.read_request(&head, b"").unwrap();
+    let facts = Facts::default();
+    let refusal = Refusal { exchange: &exchange, facts: &facts, stream: false, message: TEXT, request_id: "01JTEST", now: 1 };
+    let reply = responses.refusal(&refusal);
+    let list: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!((&list["object"], &list["data"][0]["content"][0]["text"]), (&"list".into(), &TEXT.into()));
+}

@@ -2,11 +2,15 @@
 //!
 //! An answer is one candidate: a list of output items (messages, reasoning, tool calls). In background mode the `POST` returns a
 //! queued object without text and the text comes from `GET /responses/<id>`, so that is judged too, and so is cancelling, which
-//! returns the same object.
+//! returns the same object, and what an answer was given (`input_items`), among which are the answers before it.
 
 mod read;
 mod request;
+mod shape;
 mod write;
+
+/// [`Exchange::variant`]: what an answer was given is asked for, a list.
+const ITEMS: &str = "items";
 
 #[cfg(test)]
 mod tests;
@@ -34,9 +38,9 @@ impl Dialect for OpenAiResponses {
         let tail = path::split(&canonical);
         let found = match tail.as_slice() {
             [.., "responses", "compact" | "input_tokens"] => Recognised::Textless,
-            [.., "responses", _, "input_items"] if *head.method == Method::GET => Recognised::Textless,
             [.., "responses", _] if *head.method == Method::DELETE => Recognised::Textless,
-            [.., "responses"] | [.., "responses", _] | [.., "responses", _, "cancel"] => Recognised::Judged,
+            // Earlier answers are among what an answer was given, withheld ones too.
+            [.., "responses"] | [.., "responses", _] | [.., "responses", _, "cancel" | "input_items"] => Recognised::Judged,
             _ => return Recognised::No,
         };
         if [Method::OPTIONS, Method::HEAD].contains(head.method) { Recognised::Textless } else { found }

@@ -3,11 +3,12 @@
 //! The same text comes up to five times: in deltas, in the `done` events of text, part and item, and in the terminal object. Deltas
 //! are pieces, all else is the whole text of a part, which the inspector compares. A part is named by its place (output index, and
 //! content, summary or command index), never by its id: some hosts give a new id in every event.
+//!
+//! An event that is not known but brings a `delta` is read like one of a call's: clients that know it show it.
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
+use super::shape::{Incomplete, Item, Part, Response, StreamEvent, Usage, Work};
 use crate::dialect::json::{self, Raw};
 use crate::dialect::openai;
 use crate::dialect::{Block, Delta, DialectError, Extent, Facts, Mark, Reading};
@@ -50,147 +51,22 @@ pub(super) fn place(part: u32) -> Option<(u32, u32)> {
     (part < TRANSCRIPT).then_some((part >> SUB_BITS, part & SUB_MASK))
 }
 
-#[derive(Deserialize)]
-struct Response<'a> {
-    #[serde(borrow, default)]
-    id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    model: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    created_at: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    status: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    incomplete_details: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    error: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    output: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    output_text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Incomplete<'a> {
-    #[serde(borrow, default)]
-    reason: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Usage<'a> {
-    #[serde(borrow, default)]
-    input_tokens: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    output_tokens: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    name: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    content: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    summary: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    arguments: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    input: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    code: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    action: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    actions: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    operation: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    queries: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    revised_prompt: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    refusal: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    transcript: Option<Raw<'a>>,
-}
-
-/// `action` of a shell call, `operation` of a patch.
-#[derive(Deserialize)]
-struct Work<'a> {
-    #[serde(borrow, default)]
-    commands: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    diff: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    path: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-struct StreamEvent<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    sequence_number: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    output_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    content_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    summary_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    command_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    item_id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    delta: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    refusal: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    transcript: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    arguments: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    input: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    code: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    diff: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    command: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    part: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    item: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    response: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    error: Option<Raw<'a>>,
-}
-
-/// Reads a whole answer: what `POST /responses`, `GET /responses/<id>` and `POST /responses/<id>/cancel` return.
+/// Reads a whole answer: what `POST /responses`, `GET /responses/<id>`, `POST /responses/<id>/cancel` and
+/// `GET /responses/<id>/input_items` return.
 pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
     let response: Response<'a> = json::read(body, RESPONSE)?;
-    if response.output.is_none() && response.status.is_none() && response.error.is_none() {
+    if [response.output, response.status, response.error, response.data].iter().all(Option::is_none) {
         return Err(DialectError::Malformed(RESPONSE));
     }
     out.marks.push(Mark::Candidate(0));
     object(&response, Extent::Append, facts, out)?;
+    for (index, raw) in response.data.map_or(Ok(Vec::new()), |list| list.elements(RESPONSE))?.into_iter().enumerate() {
+        // What others said is no answer.
+        let role = raw.object::<Item<'a>>(ITEM)?.and_then(|item| item.role).and_then(Raw::str);
+        if role.is_none_or(|role| role == "assistant") {
+            item(raw, u32::try_from(index).unwrap_or(u32::MAX), Extent::Append, out)?;
+        }
+    }
     finish(&response, out);
     Ok(())
 }
@@ -206,37 +82,41 @@ pub(super) fn event<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'
         _ => {}
     }
     let body: StreamEvent<'a> = json::read(&event.data, EVENT)?;
-    let name = match body.kind {
-        Some(kind) => kind.text(EVENT)?,
-        None if !event.name.is_empty() => Some(String::from_utf8_lossy(&event.name)),
-        None => None,
-    };
+    let kind = body.kind.map_or(Ok(None), |kind| kind.text(EVENT))?;
+    let name = (!event.name.is_empty()).then(|| String::from_utf8_lossy(&event.name));
     if let Some(number) = body.sequence_number.and_then(Raw::u64) {
         out.marks.push(Mark::Sequence(number));
     }
-    let Some(name) = name else {
+    if kind.is_none() && name.is_none() {
         // Some hosts report errors without a type. Anything else without one could hold text that nothing here would find.
         if body.error.is_some() {
             out.marks.push(Mark::Error);
             return Ok(());
         }
         return Err(DialectError::Malformed(EVENT));
-    };
-    match &*name {
+    }
+    // Clients go by either.
+    let other = name.filter(|name| kind.as_ref() != Some(name));
+    kind.into_iter().chain(other).try_for_each(|name| named_event(&name, &body, facts, out))
+}
+
+/// What an event of that name says.
+fn named_event<'a>(name: &str, body: &StreamEvent<'a>, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
+    match name {
         "error" => out.marks.push(Mark::Error),
-        "response.output_item.added" => item_event(&body, true, out)?,
-        "response.output_item.done" => item_event(&body, false, out)?,
+        "response.output_item.added" => item_event(body, true, out)?,
+        "response.output_item.done" => item_event(body, false, out)?,
         "response.content_part.added" | "response.reasoning_part.added" | "response.reasoning_summary_part.added" => {
-            part_event(&body, true, out)?;
+            part_event(body, true, out)?;
         }
         "response.content_part.done" | "response.reasoning_part.done" | "response.reasoning_summary_part.done" => {
-            part_event(&body, false, out)?;
+            part_event(body, false, out)?;
         }
         _ => {
             if let Some(response) = body.response {
-                response_event(&name, response, facts, out)?;
+                response_event(name, response, facts, out)?;
             }
-            text_event(&name, &body, out)?;
+            text_event(name, body, out)?;
         }
     }
     Ok(())
@@ -286,7 +166,8 @@ fn part_event<'a>(body: &StreamEvent<'a>, opens: bool, out: &mut Reading<'a>) ->
 
 /// The `….delta` and `….done` events that carry text. All others carry none.
 fn text_event<'a>(name: &str, body: &StreamEvent<'a>, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    let (stem, done) = match (name.strip_suffix(".delta"), name.strip_suffix(".done")) {
+    let ends = |suffixes: [&str; 2]| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix));
+    let (stem, done) = match (ends([".delta", "_delta"]), ends([".done", "_done"])) {
         (Some(stem), _) => (stem, false),
         (None, Some(stem)) => (stem, true),
         (None, None) => return Ok(()),
@@ -299,12 +180,22 @@ fn text_event<'a>(name: &str, body: &StreamEvent<'a>, out: &mut Reading<'a>) -> 
         "audio.transcript" | "output_audio_transcript" => (Channel::Answer, TRANSCRIPT, body.transcript),
         "reasoning_text" => (Channel::Reasoning, reasoning_part(output, index(body.content_index)), body.text),
         "reasoning_summary_text" => (Channel::Reasoning, at(body.summary_index), body.text),
-        "function_call_arguments" | "mcp_call_arguments" => (Channel::ToolCall, at(None), body.arguments),
+        "function_call_arguments" | "mcp_call_arguments" | "mcp_call.arguments" => (Channel::ToolCall, at(None), body.arguments),
         "custom_tool_call_input" => (Channel::ToolCall, at(None), body.input),
-        "code_interpreter_call_code" => (Channel::ToolCall, HOSTED | at(None), body.code),
+        "code_interpreter_call_code" | "code_interpreter_call.code" => (Channel::ToolCall, HOSTED | at(None), body.code),
         "apply_patch_call_operation_diff" => (Channel::ToolCall, HOSTED | at(None), body.diff),
         "shell_call_command" => (Channel::ToolCall, HOSTED | at(body.command_index), body.command),
-        _ => return Ok(()),
+        // Sounds and pictures.
+        other if other.contains("audio") || other.contains("image") => return Ok(()),
+        other => {
+            let (channel, part) = match other.contains("reasoning") {
+                true => (Channel::Reasoning, reasoning_part(output, index(body.content_index))),
+                false => (Channel::ToolCall, HOSTED | at(body.content_index)),
+            };
+            let (raw, extent) = if done { (body.text, Extent::Whole) } else { (body.delta, Extent::Append) };
+            push(channel, part, extent, raw.map(written), out);
+            return Ok(());
+        }
     };
     let (raw, extent) = if done { (whole, Extent::Whole) } else { (body.delta, Extent::Append) };
     push(channel, part, extent, text(raw)?, out);

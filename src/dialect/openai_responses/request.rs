@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::Method;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::ITEMS;
 use crate::dialect::json::{self, Edits, Members, Raw};
 use crate::dialect::{Amendment, Api, DialectError, Exchange, RequestHead, Turn, openai, path};
 use crate::text::Str;
@@ -15,6 +16,7 @@ const REQUEST: &str = "responses request";
 pub(super) fn read(head: &RequestHead<'_>, body: &[u8]) -> Result<Exchange, DialectError> {
     let mut exchange = Exchange::unknown(Api::OpenAiResponses);
     exchange.stream = path::parameter(head.query, "stream") == Some("true");
+    exchange.variant = path::segments(head.path).last().filter(|last| *last == "input_items").map(|_| ITEMS);
     // Asking for an answer again belongs to the conversation of that answer, as continuing it would.
     exchange.hints.previous = asked_again(head);
     if body.trim_ascii().is_empty() {

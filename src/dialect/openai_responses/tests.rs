@@ -166,7 +166,7 @@ fn paths_are_recognised_by_their_tails() {
         (Method::GET, "/v1/responses/resp_1", Recognised::Judged),
         (Method::POST, "/v1/responses/resp_1/cancel", Recognised::Judged),
         (Method::DELETE, "/v1/responses/resp_1", Recognised::Textless),
-        (Method::GET, "/v1/responses/resp_1/input_items", Recognised::Textless),
+        (Method::GET, "/v1/responses/resp_1/input_items", Recognised::Judged),
         (Method::POST, "/v1/responses/compact", Recognised::Textless),
         (Method::POST, "/v1/responses/input_tokens", Recognised::Textless),
         (Method::OPTIONS, "/v1/responses", Recognised::Textless),

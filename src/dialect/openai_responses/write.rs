@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::StatusCode;
 
+use super::ITEMS;
 use super::read::{part, place, reasoning_part};
 use crate::dialect::json::quote;
 use crate::dialect::reading::sse_comment;
@@ -24,6 +25,12 @@ pub(super) fn refusal(refusal: &Refusal<'_>) -> Reply {
     let kind = if refusal.exchange.structured { "refusal" } else { "output_text" };
     let message = format!("msg_{ulid}");
     let said = content(kind, refusal.message);
+    if refusal.exchange.variant == Some(ITEMS) {
+        let id = quote(&message);
+        let item = message_item(&message, "incomplete", &said);
+        let list = format!(r#"{{"object":"list","data":[{item}],"first_id":{id},"last_id":{id},"has_more":false}}"#);
+        return Reply { status: StatusCode::OK, content_type: openai::JSON, body: Bytes::from(list) };
+    }
     if !refusal.stream {
         let output = message_item(&message, "incomplete", &said);
         let body = Bytes::from(envelope.json("incomplete", &output));
