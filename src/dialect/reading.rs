@@ -172,6 +172,12 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// How many blocks, calls and candidates it remembers.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.open.len() + self.closed.len() + self.tools.len() + self.candidates.len()
+    }
+
     /// Takes in one mark.
     pub fn apply(&mut self, mark: &Mark) {
         match mark {

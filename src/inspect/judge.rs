@@ -7,11 +7,14 @@ use bytes::Bytes;
 
 use super::queue::Held;
 use super::{Delivery, Inspector, Pending, Step, Window};
-use crate::frame::{FrameError, Framing};
+use crate::frame::{FrameError, Framer, Framing};
 use crate::policy::{Evidence, Fallback, Hit};
 use crate::score::{Scores, Signals};
 use crate::text::Span;
 use crate::verdict::{Action, Cause, Unscored, Verdict};
+
+/// Blocks, calls and candidates of one answer that are kept. A long one has some hundreds.
+const BLOCKS: usize = 16 << 10;
 
 impl Inspector {
     /// Cuts windows over all text that is in none, in every lane: events leave in order, so a lane left waiting would hold up the
@@ -250,6 +253,15 @@ impl Inspector {
             if !self.done {
                 rest.into_iter().for_each(|bytes| self.hold(Held::opaque(bytes)));
             }
+        }
+    }
+
+    /// Reads no further where what is kept of an answer for as long as it lasts (its text, its blocks) has outgrown the limit: a stream
+    /// need not end.
+    pub(super) fn bound(&mut self, framer: &mut Framer) {
+        let text: usize = self.lanes.iter().map(|lane| lane.text.len()).sum();
+        if !self.done && !self.blind && (text > self.plan.held_limit || self.progress.kept() > BLOCKS) {
+            self.unreadable(Unscored::TooLarge, framer.rest());
         }
     }
 

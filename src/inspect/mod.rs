@@ -226,7 +226,10 @@ impl Inspector {
         if let Some(mut framer) = self.framer.take() {
             while !self.done && !self.blind {
                 match framer.finish() {
-                    Ok(Some(event)) => self.read(event),
+                    Ok(Some(event)) => {
+                        self.read(event);
+                        self.bound(&mut framer);
+                    }
                     Ok(None) => break,
                     Err(error) => self.unframed(error, framer.rest()),
                 }
@@ -422,7 +425,10 @@ impl Inspector {
         framer.push(chunk);
         while !self.done && !self.blind {
             match framer.next() {
-                Some(Ok(event)) => self.read(event),
+                Some(Ok(event)) => {
+                    self.read(event);
+                    self.bound(&mut framer);
+                }
                 Some(Err(error)) => self.unframed(error, framer.rest()),
                 None => break,
             }

@@ -7,13 +7,13 @@ use http::StatusCode;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::{Amendment, Api, ApiError, Delta, Mark, Recognised, Refusal, Reply, RequestHead};
+use crate::dialect::{Amendment, Api, ApiError, Block, Delta, Mark, Recognised, Refusal, Reply, RequestHead};
 use crate::score::{Label, Score};
 use crate::text::Channel;
 use crate::verdict::{Action, Cause};
 
 /// SSE: `0a:text` is answer text of candidate 0, `1r:text` reasoning of candidate 1, `0W:text` the whole answer again, `end` the end,
-/// `!` malformed, all else without text. JSON: the whole body is candidate 0's answer, unless it holds a `!`.
+/// `block` a block that stays open, `!` malformed, all else without text. JSON: the whole body is candidate 0's answer, unless it holds a `!`.
 struct Toy;
 
 impl Dialect for Toy {
@@ -39,8 +39,10 @@ impl Dialect for Toy {
         if data.starts_with('!') {
             return Err(DialectError::Malformed("toy"));
         }
-        if data == "end" {
-            out.marks.push(Mark::Terminal);
+        match data {
+            "end" => out.marks.push(Mark::Terminal),
+            "block" => out.marks.push(Mark::Open(Block { index: 0, kind: "text".into(), id: None, inner: None })),
+            _ => {}
         }
         let Some((key, text)) = data.split_once(':') else { return Ok(()) };
         let candidate = u32::from(key.starts_with('1'));
@@ -337,6 +339,30 @@ fn more_than_may_be_held_is_judged_or_refused_never_released() {
     let body = sse(&["0a:words "; 30]);
     let ran = run(small, &[body.as_bytes()], 0);
     assert_eq!((ran.sent.as_str(), ran.verdict.cause), ("", Cause::Unscored(Unscored::TooLarge)));
+}
+
+#[test]
+fn a_stream_that_does_not_end_is_not_kept_without_end() {
+    for data in ["0a:words and words ", "block"] {
+        for (head, cut) in [("", true), ("on_error = \"allow\"", false), ("mode = \"shadow\"", false)] {
+            let mut endless = plan(policy(head));
+            endless.held_limit = 1000;
+            let mut inspector = Inspector::new(endless);
+            for _ in 0..18_000 {
+                inspector.push(Bytes::from(sse(&[data])));
+                while let Some(step) = inspector.next_step() {
+                    if let Step::Score(window) = step {
+                        inspector.judge(window.id, score(&window.text));
+                    }
+                }
+            }
+            let kept: usize = inspector.texts().map(|(_, text)| text.len()).sum();
+            assert!(kept <= 1000 + data.len(), "{kept} bytes of text");
+            assert!(inspector.progress().kept() < 20_000, "{} blocks", inspector.progress().kept());
+            assert_eq!(inspector.unscored(), [Unscored::TooLarge], "{data}");
+            assert_eq!(inspector.done(), cut, "{head}");
+        }
+    }
 }
 
 #[test]
