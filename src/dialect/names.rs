@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn in_two_cases_it_is_there_twice() {
-        for json in [r#"{"content":"x","Content":"y"}"#, r#"{"CONTENT":"x","Content":"y"}"#, r#"{"finishReason":1,"Finish_Reason":1}"#]
+        for json in
+            [r#"{"content":"x","Content":"y"}"#, r#"{"CONTENT":"x","Content":"y"}"#, r#"{"finishReason":1,"Finish_Reason":1}"#]
         {
             assert!(read(json).is_err(), "{json}");
         }
