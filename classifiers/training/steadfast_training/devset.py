@@ -60,8 +60,11 @@ def rows() -> list[Row]:
     return chosen
 
 
-def scored(scorer: Scorer, half: int | None = None) -> tuple[list[Row], np.ndarray]:
-    """Rows and their highest logits [rows, labels], of one half or of both; kept until the model, the rows or the layout change."""
+def scored(scorer: Scorer, half: int | None = None, least: bool = False) -> tuple[list[Row], np.ndarray]:
+    """Rows and their highest logits [rows, labels], of one half or of both; kept until the model, the rows or the layout change.
+
+    `least` leaves out the rows of the training split that only help to choose thresholds.
+    """
     if half is None:
         parts = [scored(scorer, h) for h in (0, 1)]
         return parts[0][0] + parts[1][0], np.concatenate([logits for _, logits in parts])
@@ -76,12 +79,14 @@ def scored(scorer: Scorer, half: int | None = None) -> tuple[list[Row], np.ndarr
         saved = np.load(cache)
         if str(saved["key"]) == key:
             logits = saved["logits"]
+    if least:
+        chosen = [r for r in chosen if r.split == "dev" or r.source in WHOLE]
     BUILD.mkdir(parents=True, exist_ok=True)
     while len(logits) < len(chosen):  # kept as it goes: a stop loses little
         part = chosen[len(logits) : len(logits) + 400]
         logits = np.concatenate([logits, score_rows(scorer, part, name=f"half {half} from row {len(logits)} of {len(chosen)}")])
         np.savez(cache, key=key, logits=logits)
-    return chosen, logits
+    return chosen, logits[: len(chosen)]
 
 
 def truth(chosen: list[Row]) -> np.ndarray:
