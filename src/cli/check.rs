@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{ConfigArgs, NO, output, print_problems};
-use crate::config::{ClassifierPath, Config, Sources};
+use crate::config::{ClassifierPath, Config, Parts, Sources};
 use crate::document::Problem;
 use crate::proxy::live::Live;
 use crate::proxy::program;
@@ -38,9 +38,13 @@ impl Check {
 
 /// Reads everything, and says what it is or everything that is wrong with it.
 fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
-    let config = sources.load()?;
-    let mut problems = Vec::new();
+    let survey = sources.survey()?;
+    let (config, mut problems) = (survey.config, survey.problems);
     let summary = summary(&config);
+    if !problems.is_empty() {
+        problems.extend(parts(&config, &problems));
+        return Err(problems);
+    }
     // Policies are read even where the classifier is bad: their other mistakes are worth knowing in the same run. Without it thresholds
     // cannot be checked, so what only follows from its absence is left out.
     let judge = program::load(&config.classifier);
@@ -59,6 +63,27 @@ fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
             Err(problems)
         }
     }
+}
+
+/// What is wrong with classifier, policies and personas where the configuration has mistakes of its own, `known`.
+fn parts(config: &Config, known: &[Problem]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    // Of a classifier that was not found, or of one in a place that could not be read, nothing follows.
+    let unclear = known.iter().any(|problem| problem.key.is_empty() || problem.key.starts_with("classifier"));
+    let basis = match if unclear { Err(Vec::new()) } else { program::load(&config.classifier) } {
+        Ok(judge) => judge.basis,
+        Err(found) => {
+            problems.extend(found);
+            program::without_classifier()
+        }
+    };
+    let mut parts = Parts::new(&basis.calibration).for_classifier(basis.classifier.as_deref());
+    for route in &config.routes {
+        let persona = parts.persona(&route.persona);
+        parts.policy(&route.policy, persona.as_ref().map(|(persona, _)| &**persona));
+    }
+    problems.extend(parts.finish().0);
+    problems
 }
 
 fn summary(config: &Config) -> String {

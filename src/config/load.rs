@@ -40,6 +40,21 @@ pub struct Sources {
     pub flags: Flags,
 }
 
+/// A configuration, whether it is good or not.
+#[derive(Debug)]
+pub struct Survey {
+    /// As it was read. Where something was wrong a default stands, so it is good for finding more mistakes and for nothing else.
+    pub config: Config,
+    /// Every mistake, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl Survey {
+    fn good(self) -> Result<Config, Vec<Problem>> {
+        if self.problems.is_empty() { Ok(self.config) } else { Err(self.problems) }
+    }
+}
+
 impl Sources {
     /// The process's own environment with these flags.
     #[must_use]
@@ -63,7 +78,7 @@ impl Sources {
     /// # Errors
     /// Every mistake, in the order of the file.
     pub fn load(&self) -> Result<Config, Vec<Problem>> {
-        self.read(false)
+        self.read(false).and_then(Survey::good)
     }
 
     /// Reads everything for a command that judges and does not serve: upstreams may be missing, and secrets need not be at hand.
@@ -71,10 +86,18 @@ impl Sources {
     /// # Errors
     /// As [`Sources::load`].
     pub fn load_to_judge(&self) -> Result<Config, Vec<Problem>> {
-        self.read(true)
+        self.read(true).and_then(Survey::good)
     }
 
-    fn read(&self, only_judges: bool) -> Result<Config, Vec<Problem>> {
+    /// Reads everything, and goes on where there are mistakes.
+    ///
+    /// # Errors
+    /// What is wrong with a file that cannot be read or is no TOML.
+    pub fn survey(&self) -> Result<Survey, Vec<Problem>> {
+        self.read(false)
+    }
+
+    fn read(&self, only_judges: bool) -> Result<Survey, Vec<Problem>> {
         let path = self.path();
         let mut files = Files::default();
         let mut document = match &path {
@@ -100,7 +123,7 @@ impl Sources {
         };
         let config = Config::read(&document, &cx, path.clone());
         problems.extend(document.into_problems());
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        Ok(Survey { config, problems })
     }
 
     /// Puts environment and flags over the file. Returns what cannot be put there.

@@ -26,7 +26,7 @@ pub use files::Files;
 pub use fit::unfit;
 pub use incidents::{IncidentStore, Incidents};
 pub use limits::Limits;
-pub use load::{Flags, Sources};
+pub use load::{Flags, Sources, Survey};
 pub use parts::{Character, Parts};
 pub use route::{Part, Route};
 pub use secret::{Secret, SecretSource};

@@ -63,7 +63,7 @@ impl Route {
         }
     }
 
-    fn read(table: &Table<'_>, upstreams: &[Upstream], model: bool, cx: &Reading<'_>) -> Option<Self> {
+    fn read(table: &Table<'_>, upstreams: &[Upstream], model: bool, cx: &Reading<'_>) -> Self {
         let name = table.item("name").and_then(|item| name_of(&item));
         let path = table.item("path").map_or(Some("/".to_owned()), |item| path(&item));
         let host = table.item("host").and_then(|item| item.nonempty().map(str::to_ascii_lowercase));
@@ -89,23 +89,22 @@ impl Route {
             _ => table.require("upstream", "the name of an [[upstream]]").and_then(|item| known(&item, upstreams)),
         };
         let fallback = table.item("fallback").map(|item| fallbacks(&item, target.as_deref(), api, upstreams)).unwrap_or_default();
-        let policy = part(table, "policy", default_policy(model), cx);
-        let persona = part(table, "persona", "policies/personas/assistant.toml", cx);
+        // Where there are mistakes, what is left of the route still leads to the policy's and the persona's own.
         let mut route = Route {
             name: String::new(),
-            path: path?,
+            path: path.unwrap_or_else(|| "/".to_owned()),
             host,
             headers,
             model: wanted,
             api,
             strip_prefix,
-            upstream: target?,
+            upstream: target.unwrap_or_default(),
             fallback,
-            policy: policy?,
-            persona: persona?,
+            policy: part(table, "policy", default_policy(model), cx),
+            persona: part(table, "persona", "policies/personas/assistant.toml", cx),
         };
         route.name = name.unwrap_or_else(|| route.describe());
-        Some(route)
+        route
     }
 
     /// A name from its conditions.
@@ -147,17 +146,15 @@ impl Route {
 pub(super) fn read_all(root: &Table<'_>, upstreams: &[Upstream], model: bool, cx: &Reading<'_>) -> Vec<Route> {
     let mut routes: Vec<Route> = Vec::new();
     for table in root.tables("route") {
-        let route = Route::read(&table, upstreams, model, cx);
-        if let Some(mut route) = route {
-            if routes.iter().any(|other| other.name == route.name) {
-                if let Some(item) = table.item("name") {
-                    item.problem(format!("there are two routes named {:?}", route.name), None);
-                } else {
-                    route.name = format!("{} {}", route.name, routes.len());
-                }
+        let mut route = Route::read(&table, upstreams, model, cx);
+        if routes.iter().any(|other| other.name == route.name) {
+            if let Some(item) = table.item("name") {
+                item.problem(format!("there are two routes named {:?}", route.name), None);
+            } else {
+                route.name = format!("{} {}", route.name, routes.len());
             }
-            routes.push(route);
         }
+        routes.push(route);
         table.finish();
     }
     if !root.has("route") {
@@ -225,10 +222,10 @@ fn path(item: &Item<'_>) -> Option<String> {
 }
 
 /// What a route names, or what the folder ships, or what is built in.
-fn part(table: &Table<'_>, key: &str, default: &str, cx: &Reading<'_>) -> Option<Part> {
+fn part(table: &Table<'_>, key: &str, default: &str, cx: &Reading<'_>) -> Part {
     match table.item(key) {
-        Some(item) => cx.existing(&item).map(Part::File),
-        None => Some(shipped(default, cx)),
+        Some(item) => cx.existing(&item).map_or(Part::Builtin, Part::File),
+        None => shipped(default, cx),
     }
 }
 

@@ -34,6 +34,26 @@ fn check_says_what_is_good() {
     ");
 }
 
+/// Nobody wants to mend one file to hear of the next.
+#[test]
+fn check_reads_policies_beside_a_configuration_with_mistakes() {
+    let config = "[server]\nlistn = \"x\"\n[[upstream]]\nname = \"a\"\nurl = \"http://h\"\n\
+                  [[route]]\nupstream = \"b\"\npolicy = \"a.toml\"\npersona = \"p.toml\"\n[classifier]\npath = ";
+    for (classifier, blind) in [("none", true), ("gone", false)] {
+        let folder = Folder::new(&format!("{config}\"{classifier}\"\n"));
+        folder
+            .write("a.toml", "[[rule]]\nname = \"hate\"\nlabels = [\"hate\"]\nat_least = 0.9\naction = \"blok\"\n")
+            .write("p.toml", "nme = \"Juno\"\n");
+        let said = run(folder.root(), &["check"]);
+        assert_eq!(said.status.code(), Some(1), "{}", said.err);
+        for wanted in ["server.listn: ", "route[0].upstream: ", "a.toml:5:10: rule[0].action: ", "p.toml:1:1: nme: "] {
+            assert!(said.err.contains(wanted), "{wanted}: {}", said.err);
+        }
+        // That a rule's label cannot be scored is known only where there is to be no classifier.
+        assert_eq!(said.err.contains("a.toml:3:"), blind, "{}", said.err);
+    }
+}
+
 #[test]
 fn what_cannot_run_ends_with_2_and_says_what_to_do() {
     let folder = Folder::new(
