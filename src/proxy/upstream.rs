@@ -168,6 +168,8 @@ impl Upstream {
             }
         };
         headers::to_client(&mut parts.headers);
+        // The version is a hop's own as well: an upstream's HTTP/1.0 would take keep-alive and chunks from a client that knows better.
+        parts.version = Version::HTTP_11;
         let status = parts.status.as_u16();
         Ok(Response::from_parts(parts, UpstreamBody::new(body, self.limits.idle, move || ended(Some(status)))))
     }

@@ -1,5 +1,6 @@
 //! What goes through the gateway and what stays: headers, paths, credentials, keys, routes.
 
+use crate::support::upstream::Step;
 use crate::support::{Client, Folder, Gateway, Script, Upstream};
 
 /// A path in no wire format that the gateway knows.
@@ -166,4 +167,16 @@ async fn a_fallback_is_asked_where_the_first_cannot_be_reached() {
     assert_eq!(Client::get(gateway.addr, UNKNOWN).await.status(), 200);
     // An upload that is streamed can be sent only once.
     assert_eq!(Client::request(gateway.addr, "POST", UNKNOWN, &[], "x").await.status(), 502);
+}
+
+/// Without chunks a client could not tell a stream that broke off from one that ended.
+#[tokio::test]
+async fn an_upstream_of_http_1_0_makes_no_client_speak_it() {
+    let head = "HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+    let answer = Script::new().send(head).send("data: {}\n\n").pause(50).send("data: {}\n\n").then(Step::Close);
+    let upstream = Upstream::always(answer).await;
+    let gateway = Gateway::before(&upstream.url(), "").await;
+    let answer = Client::request(gateway.addr, "POST", UNKNOWN, &[], "").await;
+    assert_eq!(answer.header("transfer-encoding").as_deref(), Some("chunked"));
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "data: {}\n\ndata: {}\n\n"));
 }
