@@ -1,7 +1,8 @@
 //! Who may use the dashboard and its API. Two attacks come through the operator's own browser, past any firewall: a foreign page that
 //! posts to the admin port (CSRF), and a foreign name that is made to resolve to it (DNS rebinding).
 //!
-//! Against the first: a change must be JSON, which a page of another site cannot send unasked, and must not say that it comes from one.
+//! Against the first: a change must be JSON, which a page of another site cannot send unasked, or have no body at all, and must not say
+//! that it comes from one, which browsers say of every request that is no reading.
 //! Against the second: the `Host` must be an address, `localhost` or a configured name; no attacker can make a browser send those for a
 //! page of theirs. With an admin token, the API wants it in every request, and whoever has it may use any name.
 
@@ -12,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use http_body::Body as _;
 use sha2::{Digest as _, Sha256};
 
 use super::error::{Error, Result};
@@ -99,15 +101,16 @@ pub(super) async fn api(State(access): State<Arc<Access>>, request: Request, nex
         access.check_host(request.uri(), headers)?;
     }
     if request.method() != Method::GET && request.method() != Method::HEAD {
-        check_change(request.uri(), headers)?;
+        check_change(request.uri(), headers, request.body().is_end_stream())?;
     }
     Ok(next.run(request).await)
 }
 
-fn check_change(uri: &Uri, headers: &HeaderMap) -> Result<()> {
+/// `empty`: there is no body, so that nothing need be said of what it is.
+fn check_change(uri: &Uri, headers: &HeaderMap, empty: bool) -> Result<()> {
     let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or_default());
-    let media = text(header::CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if !media.eq_ignore_ascii_case("application/json") {
+    let media = text(header::CONTENT_TYPE).map(|value| value.split(';').next().unwrap_or_default().trim());
+    if !media.map_or(empty, |media| media.eq_ignore_ascii_case("application/json")) {
         return Err(Error::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "json_wanted",
@@ -190,7 +193,7 @@ mod tests {
     #[test]
     fn a_change_is_json_from_here() {
         let uri = Uri::from_static("/api/reload");
-        let code = |pairs: &[(&'static str, &str)]| check_change(&uri, &headers(pairs)).is_ok();
+        let code = |pairs: &[(&'static str, &str)]| check_change(&uri, &headers(pairs), false).is_ok();
         let json = ("content-type", "application/json; charset=utf-8");
         let host = ("host", "127.0.0.1:9464");
         assert!(code(&[host, json]), "curl");
@@ -203,6 +206,11 @@ mod tests {
         assert!(!code(&[host, json, ("origin", "http://127.0.0.1:8080")]), "another port is another site");
         assert!(!code(&[host, json, ("sec-fetch-site", "cross-site")]));
         assert!(!code(&[host, json, ("sec-fetch-site", "same-site")]), "another port again");
+
+        let empty = |pairs: &[(&'static str, &str)]| check_change(&uri, &headers(pairs), true).is_ok();
+        assert!(empty(&[host]), "curl -X POST");
+        assert!(!empty(&[host, ("content-type", "application/x-www-form-urlencoded")]), "a foreign form with no fields");
+        assert!(!empty(&[host, ("origin", "http://evil.example")]), "a foreign script");
     }
 
     #[test]

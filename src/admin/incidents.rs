@@ -74,7 +74,8 @@ fn query(parameters: &HashMap<String, String>, now: SystemTime) -> std::result::
             "since" => query.since = Some(time::moment(value, now).map_err(|error| format!("since: {error}"))?),
             "before" => query.before = Some(value.clone()),
             "limit" => {
-                let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
+                // More than a page holds is a page: `next` leads to the rest.
+                let limit = value.parse().ok().filter(|limit: &usize| *limit > 0).map(|limit| limit.min(MOST));
                 query.limit = Some(limit.ok_or_else(|| format!("limit: {value:?} is no number from 1 to {MOST}"))?);
             }
             _ => return one_of("parameter", name, &PARAMETERS).map(|()| query),
@@ -117,13 +118,14 @@ mod tests {
             limit: Some(7),
         };
         assert_eq!(query, expected);
+        assert_eq!(asked(&[("limit", "100000")]).unwrap().limit, Some(MOST));
         assert_eq!(asked(&[("label", ""), ("since", "")]).unwrap().label, None, "an empty field of a form is none");
         for (pair, message) in [
             (("label", "hatte"), "did you mean \"hate\"?"),
             (("action", "allow"), "unknown action \"allow\""),
             (("since", "yesterday"), "is no moment"),
             (("limit", "0"), "from 1 to 500"),
-            (("limit", "501"), "from 1 to 500"),
+            (("limit", "-1"), "from 1 to 500"),
             (("labels", "hate"), "did you mean \"label\"?"),
         ] {
             let error = asked(&[pair]).unwrap_err();

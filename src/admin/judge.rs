@@ -15,6 +15,7 @@ use crate::rows::{Row, RowVerdict};
 
 /// What is judged, and by which route's policy and persona.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Asked {
     /// The first route if not said.
     route: Option<String>,
@@ -61,5 +62,14 @@ pub(super) type Body = std::result::Result<Bytes, BytesRejection>;
 /// A JSON body. Errors say where it is wrong and quote no more of it than a wrong key.
 pub(super) fn body<T: DeserializeOwned>(bytes: Body) -> Result<T> {
     let bytes = bytes.map_err(|rejection| Error::new(rejection.status(), "unreadable_body", rejection.body_text()))?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::bad_request(format!("the body: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| Error::bad_request(format!("the body: {}", unquoted(&error))))
+}
+
+/// What is wrong with a JSON text, without the value that is wrong: that may be a text to judge.
+fn unquoted(error: &serde_json::Error) -> String {
+    let told = error.to_string();
+    match told.rfind(", expected ") {
+        Some(at) if told.starts_with("invalid ") => told[at + 2..].to_owned(),
+        _ => told,
+    }
 }

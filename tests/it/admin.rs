@@ -138,7 +138,9 @@ async fn mistakes_are_told_in_one_shape() {
         ("/api/score", json!({ "prompt": "hi" }), 400, "give \"response\""),
         ("/api/score", json!({ "response": "x", "route": "/no" }), 400, "there are \"/\""),
         ("/api/score", json!({ "response": "x", "policy": "" }), 400, "/api/simulate"),
-        ("/api/score", json!({ "response": 7 }), 400, "the body: "),
+        ("/api/score", json!({ "response": 7 }), 400, "the body: expected a string"),
+        ("/api/score", json!(["x"]), 400, "the body: expected an object"),
+        ("/api/score", json!({ "conversation": "what was said" }), 400, "the body: expected a sequence"),
         ("/api/simulate", json!({ "response": "x" }), 400, "\"policy\""),
         ("/api/config", json!({}), 405, "another method"),
         ("/api/nothing", json!({}), 404, "no such page"),
@@ -240,6 +242,8 @@ async fn foreign_names_and_foreign_pages_are_kept_out() {
     assert_eq!(code(&guarded, json(reload()).header("origin", "http://evil.example"), "{}").await, 403);
     assert_eq!(code(&guarded, json(reload()).header("sec-fetch-site", "cross-site"), "{}").await, 403);
     assert_eq!(code(&guarded, json(reload()), "{}").await, 200);
+    assert_eq!(code(&guarded, reload(), "").await, 200, "nothing is sent, so nothing need be said of what it is");
+    assert_eq!(code(&guarded, reload(), "{}").await, 415);
     // The browser's question whether it may: no CORS header says yes.
     let preflight = Request::options("/api/reload").header("host", "127.0.0.1:9464").header("origin", "http://evil.example");
     let (parts, _) = ask(&guarded.admin, preflight.body(Body::empty()).unwrap()).await;
