@@ -24,7 +24,7 @@ pub(super) async fn readyz(State(admin): State<Admin>) -> Response {
 
 pub(super) async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let format = Format::negotiate(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
-    ([(header::CONTENT_TYPE, format.content_type())], format.render(&admin.metrics.gather())).into_response()
+    ([(header::CONTENT_TYPE, format.content_type())], admin.metrics.page(format)).into_response()
 }
 
 pub(super) fn ready(checks: &[Check]) -> bool {

@@ -4,6 +4,7 @@
 //! its value from user data without a bound: routes, policies, rules, personas and upstreams are bounded by configuration, models by
 //! [`super::models`], the rest are enums.
 
+use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// What all names begin with.
@@ -176,6 +177,15 @@ impl Family {
         registry.register(Box::new(histogram.clone())).expect("the catalogue's names are unique");
         histogram
     }
+}
+
+/// Name, type and help of the families that are not among these.
+pub fn others(families: &[MetricFamily]) -> impl Iterator<Item = (String, &'static str, &'static str)> {
+    let named = |name: &str| families.iter().any(|family| family.name() == name);
+    ALL.iter()
+        .map(|family| (family.full_name(), family))
+        .filter(move |(name, _)| !named(name))
+        .map(|(name, family)| (name, family.kind.as_str(), family.help))
 }
 
 #[cfg(test)]

@@ -49,13 +49,31 @@ impl Format {
         }
     }
 
-    /// The page.
+    /// The page. `silent`: names, types and help of families that have no values yet, so that who reads the page knows that they are
+    /// there.
     #[must_use]
-    pub fn render(self, families: &[MetricFamily]) -> String {
+    pub fn render<N: AsRef<str>>(
+        self,
+        families: &[MetricFamily],
+        silent: impl IntoIterator<Item = (N, &'static str, &'static str)>,
+    ) -> String {
         let mut page = String::with_capacity(16 * 1024);
         match self {
             Format::Text => text(families, &mut page),
             Format::OpenMetrics => open_metrics(families, &mut page),
+        }
+        for (name, kind, help) in silent {
+            let name = name.as_ref();
+            match self {
+                Format::Text => {
+                    let help = help.replace('\\', "\\\\").replace('\n', "\\n");
+                    let _ = writeln!(page, "# HELP {name} {help}\n# TYPE {name} {kind}");
+                }
+                Format::OpenMetrics => declare(&mut page, name, kind, help),
+            }
+        }
+        if self == Format::OpenMetrics {
+            page.push_str("# EOF\n");
         }
         page
     }
@@ -73,9 +91,6 @@ fn text(families: &[MetricFamily], page: &mut String) {
 fn open_metrics(families: &[MetricFamily], page: &mut String) {
     for family in families {
         let kind = family.get_field_type();
-        let full = family.name();
-        // In OpenMetrics a counter's family has no suffix; its sample has.
-        let name = if kind == MetricType::COUNTER { full.strip_suffix("_total").unwrap_or(full) } else { full };
         let word = match kind {
             MetricType::COUNTER => "counter",
             MetricType::GAUGE => "gauge",
@@ -83,16 +98,25 @@ fn open_metrics(families: &[MetricFamily], page: &mut String) {
             MetricType::SUMMARY => "summary",
             MetricType::UNTYPED => "unknown",
         };
-        let _ = writeln!(page, "# TYPE {name} {word}");
-        if name.ends_with("_seconds") {
-            let _ = writeln!(page, "# UNIT {name} seconds");
-        }
-        let _ = writeln!(page, "# HELP {name} {}", escaped(family.help()));
+        declare(page, family.name(), word, family.help());
         for metric in family.get_metric() {
-            sample(page, name, kind, metric);
+            sample(page, of_family(family.name(), word), kind, metric);
         }
     }
-    page.push_str("# EOF\n");
+}
+
+/// In OpenMetrics a counter's family has no suffix; its sample has.
+fn of_family<'n>(name: &'n str, kind: &str) -> &'n str {
+    if kind == "counter" { name.strip_suffix("_total").unwrap_or(name) } else { name }
+}
+
+fn declare(page: &mut String, name: &str, kind: &str, help: &str) {
+    let name = of_family(name, kind);
+    let _ = writeln!(page, "# TYPE {name} {kind}");
+    if name.ends_with("_seconds") {
+        let _ = writeln!(page, "# UNIT {name} seconds");
+    }
+    let _ = writeln!(page, "# HELP {name} {}", escaped(help));
 }
 
 fn sample(page: &mut String, name: &str, kind: MetricType, metric: &Metric) {
@@ -186,7 +210,9 @@ mod tests {
         registry.register(Box::new(gauge)).unwrap();
         counter.with_label_values(&["a \"b\" \\ c\nd"]).inc();
         histogram.with_label_values(&["/"]).observe(0.7);
-        let page = Format::OpenMetrics.render(&registry.gather());
+        let silent = [("s_total", "counter", "None yet.")];
+        assert!(Format::Text.render(&registry.gather(), silent).ends_with("# HELP s_total None yet.\n# TYPE s_total counter\n"));
+        let page = Format::OpenMetrics.render(&registry.gather(), silent);
         insta::assert_snapshot!(page, @r#"
         # TYPE x counter
         # HELP x Says \"hi\"\nand \\.
@@ -202,6 +228,8 @@ mod tests {
         # TYPE z gauge
         # HELP z Z.
         z 0.0
+        # TYPE s counter
+        # HELP s None yet.
         # EOF
         "#);
     }

@@ -286,7 +286,7 @@ mod tests {
         assert!(alarm.before.as_deref().is_some_and(|before| before.ends_with("fp_old")), "{alarm:?}");
         assert!(alarm.after.as_deref().is_some_and(|after| after.ends_with("fp_new")), "{alarm:?}");
         assert!(alarm.sentence().contains("before by gpt-5-0801 fp_old"), "{}", alarm.sentence());
-        let page = Format::Text.render(&metrics.gather());
+        let page = metrics.page(Format::Text);
         let gauge = page.lines().find_map(|line| line.strip_prefix("steadfast_fleet_drift{route=\"/\"} ")).unwrap();
         assert!(gauge.parse::<f64>().unwrap() > 5.0, "{gauge}");
     }
@@ -321,7 +321,7 @@ mod tests {
             sentence.starts_with("hostility has moved") && sentence.contains("the system prompt is another one"),
             "{sentence}"
         );
-        let page = Format::Text.render(&metrics.gather());
+        let page = metrics.page(Format::Text);
         let gauge = |quantity: &str| -> f64 {
             let name = format!("steadfast_fleet_shift{{quantity=\"{quantity}\",route=\"/\"}} ");
             page.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()

@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
+use super::Format;
 use super::catalogue as family;
 use super::dropped::{Dropped, SpanDropped};
 use super::models::{self, Models};
@@ -317,6 +318,13 @@ impl Metrics {
             self.sessions.with_label_values(&[*store]).set(i64::try_from(count()).unwrap_or(i64::MAX));
         }
         self.registry.gather()
+    }
+
+    /// The metrics page: every family, those without values too.
+    #[must_use]
+    pub fn page(&self, format: Format) -> String {
+        let families = self.gather();
+        format.render(&families, family::others(&families))
     }
 
     pub(super) fn request(&self, route: &RouteMetrics, api: Option<Api>, status: u16) {

@@ -124,7 +124,7 @@ mod tests {
 
     /// The samples of a family that are not zero, without its name.
     fn samples_of(metrics: &Metrics, family: &str) -> Vec<String> {
-        let page = Format::Text.render(&metrics.gather());
+        let page = metrics.page(Format::Text);
         let lines = page.lines().filter_map(|line| line.strip_prefix(&format!("steadfast_{family}")));
         lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
     }

@@ -51,6 +51,21 @@ async fn busy() -> Guarded {
 }
 
 #[tokio::test]
+async fn every_family_is_named_before_it_has_values() {
+    let guarded = Guarded::new("", Access::default());
+    for accept in ["*/*", "application/openmetrics-text; version=1.0.0"] {
+        let (kind, page) = page(&guarded, accept).await;
+        for family in catalogue::ALL {
+            let open = kind.starts_with("application/openmetrics-text");
+            let name = family.full_name();
+            let name = if open { name.trim_end_matches("_total") } else { &name };
+            let types = page.matches(&format!("# TYPE {name} {}\n", family.kind.as_str())).count();
+            assert_eq!(types, 1, "{accept}: {name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_page_after_real_exchanges() {
     let guarded = busy().await;
     let (kind, page) = page(&guarded, "*/*").await;

@@ -212,7 +212,7 @@ async fn a_receiver_that_is_away_or_silent_holds_nobody_up_and_what_is_lost_is_c
         let stopping = Instant::now();
         gateway.stop().await;
         assert!(stopping.elapsed() < Duration::from_secs(9), "the last spans have a time limit of their own");
-        let page = steadfast::telemetry::Format::Text.render(&metrics.gather());
+        let page = metrics.page(steadfast::telemetry::Format::Text);
         // One span for each exchange and one for its call.
         assert!(page.contains("steadfast_spans_dropped_total{reason=\"export_failed\"} 40\n"), "{url}: {page}");
     }

@@ -118,7 +118,7 @@ async fn litellm_is_told_to_block_answers_and_never_requests() {
     assert_eq!(guarded_.post(page, &json!({ "texts": ["HATE"] })).await.0, 400, "whether it is an answer must be said");
 
     // Whoever asks acts on them, so they count, apart from our own exchanges.
-    let counted = steadfast::telemetry::Format::Text.render(&guarded_.metrics.gather());
+    let counted = guarded_.metrics.page(steadfast::telemetry::Format::Text);
     let count = |rule: &str, action: &str| {
         let sample = format!(
             "steadfast_verdicts_total{{action=\"{action}\",mode=\"enforce\",policy=\"test\",route=\"admin\",rule=\"{rule}\"}} "

@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn dropped(metrics: &Metrics) -> String {
-        let page = crate::telemetry::Format::Text.render(&metrics.gather());
+        let page = metrics.page(crate::telemetry::Format::Text);
         let lines = page.lines().filter(|line| line.starts_with("steadfast_spans_dropped_total") && !line.ends_with(" 0"));
         lines.collect::<Vec<_>>().join("\n")
     }

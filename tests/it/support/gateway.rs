@@ -129,7 +129,7 @@ impl Gateway {
 
     /// The value of a metric's sample, summed over those whose line contains all of `labels`.
     pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
-        let page = steadfast::telemetry::Format::Text.render(&self.parts().metrics.gather());
+        let page = self.parts().metrics.page(steadfast::telemetry::Format::Text);
         page.lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
             .filter(|line| labels.iter().all(|label| line.contains(label)))
