@@ -118,8 +118,17 @@ pub fn main() -> ExitCode {
         if output::is_closed_pipe(&error) {
             return ExitCode::SUCCESS;
         }
-        output::say(format!("steadfast: {error:#}"));
+        output::say(format!("steadfast: {}", told(&error)));
         ExitCode::from(FAILED)
+    })
+}
+
+/// An error and its causes, each once: the words of many an error have its cause's in them.
+fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        known if known.contains(&cause) => told,
+        _ => format!("{told}: {cause}"),
     })
 }
 
@@ -127,4 +136,17 @@ pub fn main() -> ExitCode {
 fn print_problems(problems: &[Problem]) {
     problems.iter().for_each(output::say);
     output::say(format!("steadfast: {}", output::count(problems.len(), "problem")));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = std::io::Error::other("no space");
+        let quoted = anyhow::Error::new(cause).context("a.db: no space; name another file").context("it cannot start");
+        assert_eq!(told(&quoted), "it cannot start: a.db: no space; name another file");
+        assert_eq!(told(&anyhow::Error::new(std::io::Error::other("x")).context("y")), "y: x");
+    }
 }

@@ -152,6 +152,9 @@ impl ReplayArgs {
             findings_left_out: 0,
             sessions: sessions.then(|| Sessions::new(policies.policy.drift_limit)),
         };
+        if let Some(against) = &mut account.against {
+            account.policy.tell_apart(against);
+        }
         // A turn is judged by what came before it.
         let in_flight = if sessions { 1 } else { judge.in_flight };
         replay(&input, &policies, api, in_flight, &mut account)?;
@@ -232,7 +235,7 @@ fn table(out: &mut dyn Write, account: &Account) -> anyhow::Result<()> {
     let mut policies = Table::new(&[&["policy", "mode"][..], &OUTCOMES].concat()).right(2..9);
     for judged in std::iter::once(policy).chain(against) {
         let counts = OUTCOMES.map(|outcome| judged.count(outcome).to_string());
-        policies.row([judged.name.clone(), judged.mode.to_owned()].into_iter().chain(counts));
+        policies.row([judged.title.clone(), judged.mode.to_owned()].into_iter().chain(counts));
     }
     let counts = |row: usize, column: usize, cell: &str, padded: String| match (row, column) {
         (0, _) => paint.faint(&padded),
@@ -251,7 +254,7 @@ fn table(out: &mut dyn Write, account: &Account) -> anyhow::Result<()> {
     apis.write(out, |row, column, cell, padded| counts(row, column + 1, cell, padded))?;
 
     for judged in std::iter::once(policy).chain(against).filter(|judged| !judged.rules.is_empty()) {
-        let mut rules = Table::new(&[&format!("rule of {}", judged.name), "action", "exchanges"]).right([2]);
+        let mut rules = Table::new(&[&format!("rule of {}", judged.title), "action", "exchanges"]).right([2]);
         for (rule, Fired { action, exchanges }) in &judged.rules {
             rules.row([one_line(rule, 40), (*action).to_owned(), exchanges.to_string()]);
         }
@@ -259,7 +262,7 @@ fn table(out: &mut dyn Write, account: &Account) -> anyhow::Result<()> {
         rules.write(out, |row, column, cell, padded| coloured(paint, row, column == 1, cell, padded))?;
     }
     if let Some(other) = against {
-        changes(out, account, &other.name, paint)?;
+        changes(out, account, &other.title, paint)?;
     }
     if let Some(sessions) = &account.sessions {
         sessions.table(out, paint)?;
@@ -278,10 +281,10 @@ fn coloured(paint: Paint, row: usize, action: bool, cell: &str, padded: String) 
 fn changes(out: &mut dyn Write, account: &Account, other: &str, paint: Paint) -> anyhow::Result<()> {
     let differences = account.differences();
     if differences == 0 {
-        writeln!(out, "\n{} and {other} decide alike on every exchange", account.policy.name)?;
+        writeln!(out, "\n{} and {other} decide alike on every exchange", account.policy.title)?;
         return Ok(());
     }
-    let mut table = Table::new(&[&account.policy.name, other, "exchanges"]).right([2]);
+    let mut table = Table::new(&[&account.policy.title, other, "exchanges"]).right([2]);
     for change in &account.changes {
         table.row([decided(&change.from), decided(&change.to), change.exchanges.to_string()]);
     }
@@ -300,7 +303,7 @@ fn findings(out: &mut dyn Write, account: &Account, paint: Paint) -> anyhow::Res
         return Ok(());
     }
     let both = account.against.is_some();
-    let heads = ["line", "format", &account.policy.name, account.against.as_ref().map_or("", |other| &other.name), "text"];
+    let heads = ["line", "format", &account.policy.title, account.against.as_ref().map_or("", |other| &other.title), "text"];
     let heads: Vec<&str> =
         heads.into_iter().enumerate().filter(|(column, _)| both || *column != 3).map(|(_, head)| head).collect();
     let mut table = Table::new(&heads).right([0]);

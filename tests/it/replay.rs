@@ -51,6 +51,11 @@ fn one_policy_against_another() {
     insta::assert_snapshot!(ran.told());
     let same = place.run(&["replay", "traffic.jsonl", "--policy", "mild.toml", "--against", "mild.toml"]);
     assert!(same.out.contains("mild and mild decide alike on every exchange"), "{}", same.out);
+    // An old and a new version of one policy have one name.
+    place.write("new.toml", "name = \"mild\"\n");
+    let versions = place.run(&["replay", "traffic.jsonl", "--policy", "new.toml", "--against", "mild.toml"]);
+    assert!(versions.out.contains("mild.toml decides otherwise on"), "{}", versions.out);
+    assert!(versions.out.contains("rule of mild.toml"), "{}", versions.out);
 }
 
 #[test]

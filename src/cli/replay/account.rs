@@ -70,6 +70,9 @@ pub(super) struct Text {
 pub(super) struct Judged {
     /// Its name.
     pub(super) name: String,
+    /// What it is called where people read: its name, or its file where that tells more.
+    #[serde(skip)]
+    pub(super) title: String,
     /// Its file.
     pub(super) file: String,
     /// `enforce` or `shadow`.
@@ -185,7 +188,16 @@ impl Judged {
             Mode::Enforce => "enforce",
             Mode::Shadow => "shadow",
         };
-        Judged { name: policy.name.to_string(), file, mode, outcomes: BTreeMap::new(), rules: BTreeMap::new() }
+        let name = policy.name.to_string();
+        Judged { title: name.clone(), name, file, mode, outcomes: BTreeMap::new(), rules: BTreeMap::new() }
+    }
+
+    /// Tells two policies apart that have one name, as an old and a new version of one have.
+    pub(super) fn tell_apart(&mut self, other: &mut Judged) {
+        if self.name == other.name && self.file != other.file {
+            self.title.clone_from(&self.file);
+            other.title.clone_from(&other.file);
+        }
     }
 
     fn take(&mut self, decision: &Decision) {

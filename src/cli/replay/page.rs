@@ -64,8 +64,8 @@ impl Write for Escape<'_, '_> {
 pub(super) fn write(account: &Account) -> Result<String, fmt::Error> {
     let mut page = String::new();
     let title = match &account.against {
-        Some(against) => format!("{} against {}", account.policy.name, against.name),
-        None => account.policy.name.clone(),
+        Some(against) => format!("{} against {}", account.policy.title, against.title),
+        None => account.policy.title.clone(),
     };
     write!(
         page,
