@@ -55,7 +55,8 @@ pub(crate) fn read_framed(dialect: &dyn Dialect, body: Bytes, framing: Framing) 
         }
     }
     // What few formats use is written down only where it says something.
-    let facts = format!("{facts:#?}").replace("    calls: 0,\n", "").replace("    crlf: false,\n", "");
+    let facts =
+        format!("{facts:#?}").replace("    calls: 0,\n", "").replace("    crlf: false,\n", "").replace("    said: false,\n", "");
     out.push_str(&facts);
     out
 }

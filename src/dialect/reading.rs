@@ -135,6 +135,8 @@ pub struct Facts {
     pub calls: u32,
     /// The stream's lines end in CRLF.
     pub crlf: bool,
+    /// Text (be it empty) or an error has been where the format has them, for formats that others describe.
+    pub said: bool,
 }
 
 /// What the client has been sent of one part of the text.

@@ -109,9 +109,11 @@ fn said_streamed(custom: &Custom, template: &Template) -> Result<(String, bool),
     let mut framer = Framer::new(framing, usize::MAX);
     framer.push(Bytes::from(body));
     let (mut text, mut ends) = (String::new(), false);
+    // What ends a stream may follow what others said.
+    let mut facts = Facts { said: true, ..Facts::default() };
     while let Some(event) = framer.finish().map_err(drop)? {
         let mut reading = Reading::default();
-        custom.read_event(&event, &mut Facts::default(), &mut reading).map_err(drop)?;
+        custom.read_event(&event, &mut facts, &mut reading).map_err(drop)?;
         for delta in reading.deltas.iter().filter(|delta| delta.channel == Channel::Answer) {
             if delta.extent == Extent::Whole {
                 text.clear();

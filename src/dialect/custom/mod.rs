@@ -1,8 +1,8 @@
 //! A wire format that its operator describes: where an answer's texts are, how a stream is framed and how it ends, and what a withheld
 //! answer looks like. Knows no configuration file: it is given a [`Spec`].
 //!
-//! An answer is one candidate; where a pointer finds several texts, they are read as one. Text of another type than a string, and a
-//! whole answer in which nothing was found, are errors, so that an API that changes does not pass unjudged.
+//! An answer is one candidate; where a pointer finds several texts, they are read as one. Text of another type than a string, and an
+//! answer or a stream's end before which nothing was found, are errors, so that an API that changes does not pass unjudged.
 
 mod check;
 mod pointer;
@@ -33,6 +33,7 @@ pub(super) use pointer::root;
 
 const REQUEST: &str = "request";
 const TEXT: &str = "text where the format was said to have some";
+const NOTHING: DialectError = DialectError::Malformed("answer: nothing is where the format was said to have it");
 
 /// A format's description.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -174,7 +175,9 @@ impl Custom {
         let said = |pointer: &Option<Pointer>| pointer.as_ref().and_then(|pointer| pointer.last(document));
         facts.id = said(&spec.id).and_then(Raw::shared).or_else(|| facts.id.take());
         facts.model = said(&spec.model).and_then(Raw::shared).or_else(|| facts.model.take());
+        facts.said |= found;
         if said(&spec.error).is_some() {
+            facts.said = true;
             out.marks.push(Mark::Error);
         }
         if let Some(reason) = said(&spec.finish) {
@@ -237,7 +240,7 @@ impl Dialect for Custom {
 
     fn read_reply<'a>(&self, body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
         if !Custom::read(&self.spec.answer, root(body)?, facts, out)? {
-            return Err(DialectError::Malformed("answer: nothing is where the format was said to have it"));
+            return Err(NOTHING);
         }
         out.marks.push(Mark::Candidate(0));
         Ok(())
@@ -252,14 +255,14 @@ impl Dialect for Custom {
             return Ok(());
         }
         if stream.done.as_deref().is_some_and(|done| done.as_bytes() == data) {
-            out.marks.push(Mark::Terminal);
-            return Ok(());
+            return end(facts, out);
         }
         let document = root(data)?;
         Custom::read(&stream.event, document, facts, out)?;
         let mut whole = String::new();
         for pointer in &stream.whole {
             for raw in pointer.find(document)? {
+                facts.said = true;
                 whole.push_str(&raw.text(TEXT)?.unwrap_or_default());
             }
         }
@@ -267,7 +270,7 @@ impl Dialect for Custom {
             out.deltas.push(Delta { candidate: 0, channel: Channel::Answer, part: 0, text: whole.into(), extent: Extent::Whole });
         }
         if stream.done.is_none() && out.marks.iter().any(|mark| matches!(mark, Mark::Finish { .. })) {
-            out.marks.push(Mark::Terminal);
+            return end(facts, out);
         }
         Ok(())
     }
@@ -337,6 +340,12 @@ impl Dialect for Custom {
         let template = self.spec.block.error.as_ref().unwrap_or(&default);
         Reply { status: error.status, content_type: "application/json", body: Bytes::from(template.render(&values)) }
     }
+}
+
+/// A stream's end. Where nothing came before it, the texts are elsewhere than they were said to be.
+fn end(facts: &Facts, out: &mut Reading<'_>) -> Result<(), DialectError> {
+    out.marks.push(Mark::Terminal);
+    if facts.said { Ok(()) } else { Err(NOTHING) }
 }
 
 /// Whether a path ends in one of these tails.

@@ -104,6 +104,12 @@ fn streams_are_read_event_by_event() {
         let read = custom().read_event(&event, &mut Facts::default(), &mut Reading::default());
         assert_eq!(read.is_err(), data != "17", "{data}");
     }
+    // The texts are elsewhere than they were said to be.
+    let mut facts = Facts::default();
+    for (data, read) in [(r#"{"piece":"Good day."}"#, true), ("(end)", false)] {
+        let event = Event { raw: Bytes::new(), name: Bytes::new(), data: data.into() };
+        assert_eq!(custom().read_event(&event, &mut facts, &mut Reading::default()).is_ok(), read, "{data}");
+    }
     let without = Custom::new(Spec { stream: None, stream_paths: Vec::new(), ..spec() }).unwrap();
     assert!(without.read_event(&events[1], &mut Facts::default(), &mut Reading::default()).is_err());
 }
