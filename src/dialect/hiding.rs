@@ -41,7 +41,7 @@ fn an_event_of_another_shape_is_not_one_without_text() {
         (&openai_responses::OpenAiResponses, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
         (&anthropic_messages::AnthropicMessages, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
         (&anthropic_complete::AnthropicComplete, r#"{"type":"completion","text":"TEXT"}"#),
-        (&cohere::Cohere, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
+        (&cohere::Cohere, r#"{"id":"x","answer":"TEXT"}"#),
         (&tgi::Generation, r#"{"model_name":"ensemble","output":"TEXT"}"#),
         (&gemini::Gemini, r#"{"answers":[{"text":"TEXT"}]}"#),
         (&ollama::Ollama::Chat, r#"{"model":"m","answer":"TEXT"}"#),
@@ -54,7 +54,9 @@ fn an_event_of_another_shape_is_not_one_without_text() {
 
 #[test]
 fn relatives_of_a_format_are_read() {
-    let relatives: [(&dyn Dialect, &str); 5] = [
+    let relatives: [(&dyn Dialect, &str); 6] = [
+        // Writer's, to a client that calls itself Cohere's.
+        (&cohere::Cohere, r#"{"choices":[{"delta":{"content":"TEXT"}}]}"#),
         // llama.cpp's own, at the path that its OpenAI format has below a version.
         (&openai_completions::OpenAiCompletions, r#"{"index":0,"content":"TEXT","tokens":[1],"stop":false}"#),
         // Triton.
@@ -75,6 +77,9 @@ fn relatives_of_a_format_are_read() {
     }
     assert_eq!(whole(&openai_completions::OpenAiCompletions, r#"{"content":"TEXT","stop":true}"#), Some(true));
     assert_eq!(whole(&tgi::Generation, r#"{"model_name":"m","text_output":"TEXT"}"#), Some(true));
+    assert_eq!(whole(&cohere::Cohere, r#"{"choices":[{"message":{"content":"TEXT"}}]}"#), Some(true));
+    assert_eq!(whole(&bedrock::Bedrock, r#"{"data":[{"embedding":[0.5]}]}"#), Some(false));
+    assert_eq!(whole(&bedrock::Bedrock, r#"{"data":[{"text":"TEXT"}]}"#), None);
 }
 
 #[test]

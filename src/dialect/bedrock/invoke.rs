@@ -23,9 +23,9 @@ use crate::text::{Channel, Str};
 const ANSWER: &str = "model's answer";
 const CHUNK: &str = "chunk";
 
-/// What Bedrock itself adds to a model's JSON, and what carries no text of the model's.
-const TEXTLESS: [&str; 8] =
-    ["embedding", "embeddings", "embeddingsByType", "embeddingsByModality", "images", "artifacts", "data", "error"];
+/// What carries no text of the model's. (So does a list called `data`, of embeddings.)
+const TEXTLESS: [&str; 7] =
+    ["embedding", "embeddings", "embeddingsByType", "embeddingsByModality", "images", "artifacts", "error"];
 /// Bedrock's own members.
 const OURS: &str = "amazon-bedrock-";
 /// With these the last chunk tells what the stream took.
@@ -103,7 +103,12 @@ pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>
         known = true;
         Cohere.read_reply(body, facts, out)?;
     }
-    if known || TEXTLESS.iter().any(|name| has(name)) { Ok(()) } else { Err(DialectError::Malformed(ANSWER)) }
+    let embeddings = || members.get("data").is_some_and(|list| list.maybe::<Vec<Members<'_>>>().is_some_and(are_embeddings));
+    if known || TEXTLESS.iter().any(|name| has(name)) || embeddings() { Ok(()) } else { Err(DialectError::Malformed(ANSWER)) }
+}
+
+fn are_embeddings(list: Vec<Members<'_>>) -> bool {
+    list.iter().all(|one| one.has("embedding"))
 }
 
 /// Whether a frame's payload is a chunk of a model's own stream.

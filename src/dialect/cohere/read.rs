@@ -9,7 +9,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use crate::dialect::json::{self, Members, Raw};
-use crate::dialect::{Block, Delta, DialectError, Extent, Facts, Mark, Reading};
+use crate::dialect::openai_chat::OpenAiChat;
+use crate::dialect::{Block, Delta, Dialect, DialectError, Extent, Facts, Mark, Reading};
 use crate::text::{Channel, Str};
 
 const ANSWER: &str = "cohere answer";
@@ -38,6 +39,9 @@ struct Answer<'a> {
     tool_calls: Option<Raw<'a>>,
     #[serde(borrow, default)]
     generations: Option<Raw<'a>>,
+    /// Chat Completions': Writer's path is the first version's.
+    #[serde(borrow, default)]
+    choices: Option<Raw<'a>>,
     #[serde(borrow, default)]
     finish_reason: Option<Raw<'a>>,
     #[serde(borrow, default)]
@@ -109,6 +113,8 @@ struct StreamEvent<'a> {
     finish_reason: Option<Raw<'a>>,
     #[serde(borrow, default)]
     response: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    choices: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -124,8 +130,17 @@ struct EventDelta<'a> {
 /// Reads a whole answer.
 pub(in crate::dialect) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
     let answer: Answer<'a> = json::read(body, ANSWER)?;
+    if answer.choices.is_some() {
+        // Which of the two a client reads is its own affair.
+        OpenAiChat.read_reply(body, facts, out)?;
+    }
     let message = answer.message.filter(|message| !message.is_string());
-    if message.is_none() && answer.text.is_none() && answer.generations.is_none() && answer.tool_calls.is_none() {
+    if answer.choices.is_none()
+        && message.is_none()
+        && answer.text.is_none()
+        && answer.generations.is_none()
+        && answer.tool_calls.is_none()
+    {
         return Err(DialectError::Malformed(ANSWER));
     }
     read_answer(&answer, Extent::Append, facts, out)
@@ -143,6 +158,9 @@ pub(in crate::dialect) fn event<'a>(data: &'a [u8], facts: &mut Facts, out: &mut
     }
     let event: StreamEvent<'a> = json::read(data, EVENT)?;
     // Which of the two a client reads is its own affair.
+    if event.choices.is_some() {
+        OpenAiChat.read_reply(data, facts, out)?;
+    }
     let is_second = event.kind.is_some() || event.delta.is_some();
     if is_second {
         second(&event, facts, out)?;
@@ -152,7 +170,7 @@ pub(in crate::dialect) fn event<'a>(data: &'a [u8], facts: &mut Facts, out: &mut
         return first(&event, facts, out);
     }
     // Of anything else the text could not be found.
-    if is_second { Ok(()) } else { Err(DialectError::Malformed(EVENT)) }
+    if is_second || event.choices.is_some() { Ok(()) } else { Err(DialectError::Malformed(EVENT)) }
 }
 
 /// An event of the second version.
