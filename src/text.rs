@@ -50,6 +50,10 @@ pub struct Lane {
     pub call: u32,
 }
 
+/// The most lanes that an answer is judged in. The model's words decide how many calls it makes, and each lane costs memory and windows
+/// of its own; no known client or host comes near as many.
+pub const MAX_LANES: usize = 1024;
+
 /// Where in the answer something is: bytes of the lane's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {

@@ -10,7 +10,7 @@ use super::{Delivery, Inspector, Pending, Step, Window};
 use crate::frame::{FrameError, Framer, Framing};
 use crate::policy::{Evidence, Fallback, Hit};
 use crate::score::{Scores, Signals};
-use crate::text::Span;
+use crate::text::{MAX_LANES, Span};
 use crate::verdict::{Action, Cause, Unscored, Verdict};
 
 /// Blocks, calls and candidates of one answer that are kept. A long one has some hundreds.
@@ -20,7 +20,12 @@ impl Inspector {
     /// Cuts windows over all text that is in none, in every lane: events leave in order, so a lane left waiting would hold up the
     /// others. `last`: nothing follows.
     pub(super) fn cut_windows(&mut self, last: bool) {
-        for index in 0..self.lanes.len() {
+        let open = self.lanes.take_open(last);
+        for index in open.iter().copied() {
+            #[cfg(test)]
+            {
+                self.looked_at += 1;
+            }
             let mut asked_last = false;
             loop {
                 let lane = &mut self.lanes[index];
@@ -45,6 +50,7 @@ impl Inspector {
             lane.cleared = lane.text.len() - tail;
             lane.cleared_by = self.next_id - 1;
         }
+        self.lanes.keep_open(open);
         let lanes = &self.lanes;
         self.queue.cover(|ends| {
             ends.iter()
@@ -259,8 +265,8 @@ impl Inspector {
     /// Reads no further where what is kept of an answer for as long as it lasts (its text, its blocks) has outgrown the limit: a stream
     /// need not end.
     pub(super) fn bound(&mut self, framer: &mut Framer) {
-        let text: usize = self.lanes.iter().map(|lane| lane.text.len()).sum();
-        if !self.done && !self.blind && (text > self.plan.held_limit || self.progress.kept() > BLOCKS) {
+        let blocks = self.progress.kept() > BLOCKS || self.progress.open.len() > MAX_LANES;
+        if !self.done && !self.blind && (self.lanes.text_bytes() > self.plan.held_limit || blocks) {
             self.unreadable(Unscored::TooLarge, framer.rest());
         }
     }

@@ -1,12 +1,107 @@
-//! One lane of an answer as the inspector keeps it: its text so far, which part of the format each stretch came from, and how far
-//! it has been judged and cleared for release.
+//! The lanes of an answer as the inspector keeps them: each one's text so far, which part of the format each stretch came from, and
+//! how far it has been judged and cleared for release.
 
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
+use smallvec::SmallVec;
+
+use super::places::Places;
 use crate::dialect::{Delta, Extent, Released};
 use crate::policy::WindowSpec;
-use crate::text::Lane;
+use crate::text::{Lane, MAX_LANES};
 use crate::window::Windower;
+
+/// The lanes, in the order they came.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    states: Vec<LaneState>,
+    places: Places<Lane>,
+    /// Lanes whose text is not all cleared: what the next cut has to look at.
+    open: Vec<usize>,
+    text_bytes: usize,
+}
+
+impl Lanes {
+    pub(super) fn new() -> Self {
+        Lanes { states: Vec::new(), places: Places::new(), open: Vec::new(), text_bytes: 0 }
+    }
+
+    /// Takes in a delta: the number of the lane that grew by it, if one did.
+    ///
+    /// # Errors
+    /// [`Full`] where it begins a lane and there are as many as an answer may have.
+    pub(super) fn push(&mut self, delta: &Delta<'_>, spec: WindowSpec) -> Result<Option<usize>, Full> {
+        let lane = delta.lane();
+        if self.places.len() == MAX_LANES && self.places.find(lane).is_none() {
+            return Err(Full);
+        }
+        let number = self.places.number(lane);
+        if number == self.states.len() {
+            self.states.push(LaneState::new(lane, spec));
+        }
+        let state = &mut self.states[number];
+        let before = state.text.len();
+        if !state.push(delta) {
+            return Ok(None);
+        }
+        self.text_bytes += state.text.len() - before;
+        if !state.open {
+            state.open = true;
+            self.open.push(number);
+        }
+        Ok(Some(number))
+    }
+
+    /// The length of all texts together.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
+    /// The lanes that a cut has to look at, by their number; all of them before the `last`. Those that stay open are to be given
+    /// back with [`Lanes::keep_open`].
+    pub(super) fn take_open(&mut self, last: bool) -> Vec<usize> {
+        let mut open = std::mem::take(&mut self.open);
+        if last {
+            open.clear();
+            open.extend(0..self.states.len());
+        }
+        open.sort_unstable();
+        open.iter().for_each(|number| self.states[*number].open = false);
+        open
+    }
+
+    /// Puts those lanes of a cut that are not cleared to their ends before the next one.
+    pub(super) fn keep_open(&mut self, mut cut: Vec<usize>) {
+        cut.retain(|number| {
+            let state = &mut self.states[*number];
+            state.open = state.cleared < state.text.len();
+            state.open
+        });
+        self.open = cut;
+    }
+
+    /// Whether some text is in no window yet.
+    pub(super) fn pending(&self) -> bool {
+        self.open.iter().any(|number| self.states[*number].windower.pending())
+    }
+}
+
+impl Deref for Lanes {
+    type Target = [LaneState];
+    fn deref(&self) -> &[LaneState] {
+        &self.states
+    }
+}
+
+impl DerefMut for Lanes {
+    fn deref_mut(&mut self) -> &mut [LaneState] {
+        &mut self.states
+    }
+}
+
+/// There are [`MAX_LANES`] lanes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Full;
 
 /// A lane's state.
 #[derive(Debug)]
@@ -14,8 +109,11 @@ pub(super) struct LaneState {
     pub(super) lane: Lane,
     pub(super) text: String,
     pub(super) windower: Windower,
-    /// Which part each stretch of the text came from, in order.
-    parts: Vec<(u32, Range<usize>)>,
+    /// The stretches of the text that came from each part, in order.
+    parts: Vec<(u32, SmallVec<[Range<usize>; 1]>)>,
+    places: Places<u32>,
+    /// Whether [`Lanes::open`] has it.
+    open: bool,
     /// Bytes that may leave once window `cleared_by` is judged well.
     pub(super) cleared: usize,
     pub(super) cleared_by: u64,
@@ -34,6 +132,8 @@ impl LaneState {
             text: String::new(),
             windower: Windower::new(spec),
             parts: Vec::new(),
+            places: Places::new(),
+            open: false,
             cleared: 0,
             cleared_by: 0,
             len_at_cut: 0,
@@ -43,7 +143,7 @@ impl LaneState {
     }
 
     /// Takes in a delta; returns whether the text grew.
-    pub(super) fn push(&mut self, delta: &Delta<'_>) -> bool {
+    fn push(&mut self, delta: &Delta<'_>) -> bool {
         let fresh: &str = match delta.extent {
             Extent::Append => &delta.text,
             Extent::Whole => match self.beyond(delta.part, &delta.text) {
@@ -57,9 +157,14 @@ impl LaneState {
         let start = self.text.len();
         self.text.push_str(fresh);
         self.windower.push(fresh);
-        match self.parts.last_mut() {
-            Some((part, range)) if *part == delta.part => range.end = self.text.len(),
-            _ => self.parts.push((delta.part, start..self.text.len())),
+        let part = self.places.number(delta.part);
+        if part == self.parts.len() {
+            self.parts.push((delta.part, SmallVec::new()));
+        }
+        let stretches = &mut self.parts[part].1;
+        match stretches.last_mut() {
+            Some(stretch) if stretch.end == start => stretch.end = self.text.len(),
+            _ => stretches.push(start..self.text.len()),
         }
         true
     }
@@ -68,8 +173,8 @@ impl LaneState {
     /// contradicts them.
     fn beyond<'t>(&self, part: u32, whole: &'t str) -> Option<&'t str> {
         let mut rest = whole;
-        for (_, range) in self.parts.iter().filter(|(of, _)| *of == part) {
-            match rest.strip_prefix(&self.text[range.clone()]) {
+        for stretch in self.places.find(part).map_or(&[][..], |part| &self.parts[part].1) {
+            match rest.strip_prefix(&self.text[stretch.clone()]) {
                 Some(after) => rest = after,
                 None => return Some(whole),
             }
@@ -79,20 +184,12 @@ impl LaneState {
 
     /// What the client has of this lane, by part.
     pub(super) fn released_parts(&self) -> impl Iterator<Item = Released> + '_ {
-        let mut order: Vec<u32> = Vec::new();
-        for (part, _) in &self.parts {
-            if !order.contains(part) {
-                order.push(*part);
-            }
-        }
-        order.into_iter().map(|part| {
-            let text = self
-                .parts
+        self.parts.iter().map(|(part, stretches)| {
+            let text = stretches
                 .iter()
-                .filter(|(of, _)| *of == part)
-                .map(|(_, range)| &self.text[range.start.min(self.released)..range.end.min(self.released)])
+                .map(|stretch| &self.text[stretch.start.min(self.released)..stretch.end.min(self.released)])
                 .collect();
-            Released { candidate: self.lane.candidate, channel: self.lane.channel, part, text }
+            Released { candidate: self.lane.candidate, channel: self.lane.channel, part: *part, text }
         })
     }
 }

@@ -6,6 +6,7 @@
 
 mod judge;
 mod lane;
+mod places;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use crate::score::{Scores, Source};
 use crate::text::{Lane, Span, Str};
 use crate::verdict::{Unscored, Verdict};
 
-use lane::LaneState;
+use lane::{Full, LaneState, Lanes};
 use queue::{Held, Queue};
 
 /// What one exchange is inspected with.
@@ -124,7 +125,7 @@ pub struct Inspector {
     prefix: Vec<u8>,
     facts: Facts,
     progress: Progress,
-    lanes: Vec<LaneState>,
+    lanes: Lanes,
     /// What each detector remembers of each lane.
     watches: Vec<Vec<Watched>>,
     queue: Queue,
@@ -145,6 +146,9 @@ pub struct Inspector {
     blind: bool,
     finished: bool,
     done: bool,
+    /// Lanes that cuts have looked at.
+    #[cfg(test)]
+    looked_at: usize,
 }
 
 impl Inspector {
@@ -160,7 +164,7 @@ impl Inspector {
             prefix: Vec::new(),
             facts: Facts::default(),
             progress: Progress::default(),
-            lanes: Vec::new(),
+            lanes: Lanes::new(),
             watches: Vec::new(),
             queue: Queue::default(),
             windows: VecDeque::new(),
@@ -176,6 +180,8 @@ impl Inspector {
             blind: false,
             finished: false,
             done: false,
+            #[cfg(test)]
+            looked_at: 0,
         }
     }
 
@@ -205,8 +211,8 @@ impl Inspector {
 
     /// Takes in the result of a window.
     pub fn judge(&mut self, id: u64, result: Result<Scores, Unscored>) {
-        if let Some(window) = self.windows.iter_mut().find(|window| window.id == id) {
-            window.result = Some(result);
+        if let Ok(at) = self.windows.binary_search_by_key(&id, |window| window.id) {
+            self.windows[at].result = Some(result);
         }
         self.apply();
         self.release();
@@ -247,7 +253,7 @@ impl Inspector {
     /// Text has been held for long enough: cut windows over what there is.
     pub fn force(&mut self) {
         if !self.done && self.delivery == Delivery::Windows {
-            self.prefix_open = self.prefix_open || !self.lanes.iter().any(|lane| lane.windower.pending());
+            self.prefix_open = self.prefix_open || !self.lanes.pending();
             self.cut_windows(false);
             self.apply();
             self.release();
@@ -452,13 +458,23 @@ impl Inspector {
         let mut held = Held::opaque(event.raw.clone());
         match read {
             Ok(()) => {
+                let mut full = false;
                 for delta in &reading.deltas {
-                    let lane = self.lane(delta.lane());
-                    if self.lanes[lane].push(delta) {
-                        held.ends.push((lane, self.lanes[lane].text.len()));
+                    match self.lanes.push(delta, self.plan.policy.window) {
+                        Ok(Some(lane)) => held.grew(lane, self.lanes[lane].text.len()),
+                        Ok(None) => {}
+                        Err(Full) => full = true,
                     }
                 }
                 held.marks = std::mem::take(&mut reading.marks);
+                for lane in &self.lanes[self.watches.len()..] {
+                    let detectors = self.plan.detectors.iter();
+                    self.watches.push(detectors.map(|detector| Watched::new(&**detector, lane.lane.channel)).collect());
+                }
+                // The text of lanes beyond the limit is not kept, so it cannot be judged.
+                if full && !self.let_through(Unscored::TooLarge) {
+                    return;
+                }
             }
             Err(DialectError::Malformed(_) | DialectError::Unsupported(_)) => {
                 drop(reading);
@@ -467,15 +483,16 @@ impl Inspector {
                 }
             }
         }
+        // Only what has grown can have become due. Where nothing waits for a window, windows are cut only when full: fewer of them,
+        // over the same text.
+        let due = held.ends.iter().any(|(lane, _)| match self.delivery {
+            Delivery::Whole => self.lanes[*lane].windower.full(),
+            _ => self.lanes[*lane].windower.due(),
+        });
         self.hold(held);
         if self.delivery == Delivery::AtOnce {
             self.release();
         }
-        // Where nothing waits for a window, windows are cut only when full: fewer of them, over the same text.
-        let due = match self.delivery {
-            Delivery::Whole => self.lanes.iter().any(|lane| lane.windower.full()),
-            _ => self.lanes.iter().any(|lane| lane.windower.due()),
-        };
         if due {
             self.cut_windows(false);
             self.apply();
@@ -493,13 +510,5 @@ impl Inspector {
         } else {
             self.queue.push(held);
         }
-    }
-
-    fn lane(&mut self, lane: Lane) -> usize {
-        self.lanes.iter().position(|state| state.lane == lane).unwrap_or_else(|| {
-            self.lanes.push(LaneState::new(lane, self.plan.policy.window));
-            self.watches.push(self.plan.detectors.iter().map(|detector| Watched::new(&**detector, lane.channel)).collect());
-            self.lanes.len() - 1
-        })
     }
 }

@@ -23,6 +23,14 @@ impl Held {
     pub(super) fn opaque(raw: Bytes) -> Self {
         Held { raw, marks: SmallVec::new(), ends: SmallVec::new(), need: None }
     }
+
+    /// A lane's text has grown by it, to this length.
+    pub(super) fn grew(&mut self, lane: usize, len: usize) {
+        match self.ends.last_mut() {
+            Some((of, end)) if *of == lane => *end = len,
+            _ => self.ends.push((lane, len)),
+        }
+    }
 }
 
 /// The hold.

@@ -9,11 +9,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::dialect::{Amendment, Api, ApiError, Block, Delta, Mark, Recognised, Refusal, Reply, RequestHead};
 use crate::score::{Label, Score};
-use crate::text::Channel;
+use crate::text::{Channel, MAX_LANES};
 use crate::verdict::{Action, Cause};
 
-/// SSE: `0a:text` is answer text of candidate 0, `1r:text` reasoning of candidate 1, `0W:text` the whole answer again, `end` the end,
-/// `block` a block that stays open, `!` malformed, all else without text. JSON: the whole body is candidate 0's answer, unless it holds a `!`.
+/// SSE: `0a:text` is answer text of candidate 0, `1r:text` reasoning of candidate 1, `0W:text` the whole answer again, `c7:text` a call's
+/// arguments, `end` the end, `block` a block that stays open, `!` malformed, all else without text. JSON: the whole body is candidate 0's
+/// answer, unless it holds a `!`.
 struct Toy;
 
 impl Dialect for Toy {
@@ -45,6 +46,10 @@ impl Dialect for Toy {
             _ => {}
         }
         let Some((key, text)) = data.split_once(':') else { return Ok(()) };
+        if let Some(call) = key.strip_prefix('c').and_then(|call| call.parse().ok()) {
+            out.deltas.push(Delta::append(0, Channel::ToolCall, call, Cow::Borrowed(text)));
+            return Ok(());
+        }
         let candidate = u32::from(key.starts_with('1'));
         out.deltas.push(match key.chars().last() {
             Some('r') => Delta::append(candidate, Channel::Reasoning, 0, Cow::Borrowed(text)),
@@ -395,6 +400,44 @@ fn an_epilogue_does_not_run_into_an_event_that_lacks_its_end() {
         let epilogue = inspector.epilogue(None, 0);
         assert_eq!(epilogue, format!("{added}data: cut after [\"one BAD three four \"]\n\n"), "{end:?}");
     }
+}
+
+/// An answer that goes on in one lane after it has begun as many others; returns the lanes that cuts looked at.
+fn looked_at(lanes: usize) -> usize {
+    let mut inspector = Inspector::new(plan(policy("")));
+    let begun: Vec<String> = (0..lanes).map(|call| format!("c{call}:one")).collect();
+    let more = vec!["0a:one two three four ".to_owned(); lanes];
+    for event in begun.iter().chain(&more) {
+        inspector.push(Bytes::from(sse(&[event])));
+        while let Some(step) = inspector.next_step() {
+            if let Step::Score(window) = step {
+                inspector.judge(window.id, Ok(Scores::ZERO));
+            }
+        }
+    }
+    inspector.looked_at
+}
+
+#[test]
+fn lanes_at_rest_cost_nothing() {
+    let (once, twice) = (looked_at(400), looked_at(800));
+    assert!(once >= 800 && twice <= once * 2 + 10, "{once} looks at 400 lanes, {twice} at 800");
+}
+
+#[test]
+fn an_answer_has_so_many_lanes_and_no_more() {
+    let events: Vec<String> = (0..MAX_LANES + 1).map(|call| format!("c{call}:fine")).collect();
+    let mut events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let ran = stream("", &events[..MAX_LANES]);
+    assert_eq!((ran.cut, ran.unscored), (false, vec![]));
+    let ran = stream("on_error = \"block\"", &events);
+    assert_eq!((ran.cut, ran.verdict.cause), (true, Cause::Unscored(Unscored::TooLarge)));
+    let ran = stream("on_error = \"allow\"", &events);
+    assert_eq!((ran.sent, ran.unscored), (sse(&events), vec![Unscored::TooLarge]));
+    // The lanes that there are go on being judged.
+    events.push("c7: BAD");
+    let ran = stream("on_error = \"allow\"", &events);
+    assert_eq!((ran.cut, ran.verdict.rule.as_deref()), (true, Some("hate")));
 }
 
 fn event() -> impl Strategy<Value = String> {

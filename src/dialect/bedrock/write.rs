@@ -84,8 +84,8 @@ pub(super) fn error(error: &ApiError<'_>) -> Reply {
 /// The blocks that the client has a part of and not the end. Only tool calls are opened by an event of their own.
 fn open_blocks(progress: &Progress) -> BTreeSet<u32> {
     let said = progress.texts.iter().filter(|released| !released.text.is_empty()).map(|released| released.part);
-    let closed = |index: &u32| progress.closed.iter().any(|block| block.index == *index);
-    progress.open.iter().map(|block| block.index).chain(said).filter(|index| !closed(index)).collect()
+    let closed: BTreeSet<u32> = progress.closed.iter().map(|block| block.index).collect();
+    progress.open.iter().map(|block| block.index).chain(said).filter(|index| !closed.contains(index)).collect()
 }
 
 /// What the input of an open tool call lacks to be JSON: clients parse it when its block ends.
