@@ -4,6 +4,8 @@
 //! type is an error, since it would otherwise pass unjudged. Knows nothing of any format.
 
 mod edits;
+mod pull;
+mod shape;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +14,14 @@ use std::ops::Range;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub use edits::Edits;
-
 use super::DialectError;
 use super::names::{self, Folded};
 use crate::text::Str;
+
+pub use edits::Edits;
+pub use pull::{Once, Pull};
+pub use shape::{Shape, shape};
+pub(super) use shape::{each, members};
 
 /// Text of a JSON string, borrowed where it needs no unescaping. Lone surrogates (`"\ud83d"`, half of an emoji cut between two
 /// events) become U+FFFD: serde's `str` would refuse them, and with them the whole event.
@@ -24,9 +29,8 @@ use crate::text::Str;
 pub struct Text<'a>(pub Cow<'a, str>);
 
 /// A JSON value that has not been read yet: its bytes. The type of every field of which only some shapes are of interest.
-#[derive(Clone, Copy, Debug, serde::Deserialize)]
-#[serde(transparent)]
-pub struct Raw<'a>(#[serde(borrow)] &'a RawValue);
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a>(&'a str);
 
 /// The members of an object, in order, values unread.
 #[derive(Clone, Debug)]
@@ -56,6 +60,20 @@ fn whole<'a, R: serde_json::de::Read<'a>, T: Deserialize<'a>>(mut json: serde_js
     let value = T::deserialize(Folded(&mut json))?;
     json.end()?;
     Ok(value)
+}
+
+/// Goes through a whole document with `read`, which must read or skip one value.
+///
+/// # Errors
+/// [`DialectError::Malformed`] with `what` where something follows it, and what `read` returns.
+pub fn document<'a, T>(
+    bytes: &'a [u8],
+    what: &'static str,
+    read: impl FnOnce(&mut Pull<'a>) -> Result<T, DialectError>,
+) -> Result<T, DialectError> {
+    let mut json = Pull::new(bytes, what);
+    let value = read(&mut json)?;
+    json.end().map(|()| value)
 }
 
 /// The JSON string of a text, quotes included.
@@ -103,7 +121,7 @@ impl<'a> Raw<'a> {
     /// Its bytes.
     #[must_use]
     pub fn json(self) -> &'a str {
-        self.0.get()
+        self.0
     }
 
     fn first(self) -> u8 {
@@ -137,7 +155,7 @@ impl<'a> Raw<'a> {
     /// The text, where it is a string; for fields that are good to have (ids, model names, reasons).
     #[must_use]
     pub fn str(self) -> Option<Cow<'a, str>> {
-        if self.is_string() { serde_json::from_str::<Text<'a>>(self.json()).ok().map(|text| text.0) } else { None }
+        if self.is_string() { Pull::over(self, "string").string().ok() } else { None }
     }
 
     /// [`Raw::str`], shared.
@@ -225,11 +243,16 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// [`DialectError::Malformed`] with `what` where it is anything else.
     pub fn elements(self, what: &'static str) -> Result<Vec<Raw<'a>>, DialectError> {
+        let mut elements = Vec::new();
         match self.first() {
-            b'[' => self.read(what),
-            b'n' => Ok(Vec::new()),
-            _ => Err(DialectError::Malformed(what)),
+            b'[' => Pull::over(self, what).elements(|json, _| {
+                elements.push(json.raw()?);
+                Ok(())
+            })?,
+            b'n' => {}
+            _ => return Err(DialectError::Malformed(what)),
         }
+        Ok(elements)
     }
 
     /// Where it lies in the document it was read from.
@@ -266,6 +289,12 @@ impl<'a> Members<'a> {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(member, value)| names::same(member, name) && !value.is_null())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&RawValue>::deserialize(deserializer).map(|value| Raw(value.get()))
     }
 }
 

@@ -74,24 +74,14 @@ impl Dialect for OpenAiChat {
     }
 
     fn read_reply<'a>(&self, body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
-        let reply: Envelope<'a> = json::read(body, "response")?;
+        let reply = Envelope::read(body, "response", out)?;
         reply.keep(facts);
         reply.read_error(out);
-        let mut count = reply.read_choices(0, out)?;
-        match reply.data {
-            Some(list) if list.is_array() => {
-                for stored in list.elements("data")? {
-                    let stored: Envelope<'a> = stored.object("data")?.ok_or(DialectError::Malformed("data"))?;
-                    count += stored.read_choices(count, out)?;
-                }
-            }
+        if !reply.has_choices() && reply.error().is_none() && !reply.data().is_some_and(Raw::is_array) {
             // Whatever this is, its text could not be found.
-            _ if reply.choices.is_none() && reply.error.is_none() => {
-                return Err(DialectError::Malformed("response without choices"));
-            }
-            _ => {}
+            return Err(DialectError::Malformed("response without choices"));
         }
-        Ok(())
+        reply.read_data(out)
     }
 
     fn read_event<'a>(&self, event: &'a Event, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
@@ -102,16 +92,16 @@ impl Dialect for OpenAiChat {
         if matches!(data, b"" | b"[DONE]") {
             return Ok(());
         }
-        let chunk: Envelope<'a> = json::read(data, "event")?;
+        let chunk = Envelope::read(data, "event", out)?;
         if !chunk.is_chunk() {
             return Err(DialectError::Malformed("event without choices"));
         }
         chunk.keep(facts);
         chunk.read_error(out);
-        if chunk.error.is_none() && event.name == "error" {
-            out.marks.push(Mark::Error);
+        if chunk.error().is_none() && event.name == "error" {
+            out.marks.insert(0, Mark::Error);
         }
-        chunk.read_choices(0, out).map(|_| ())
+        chunk.count().map(|_| ())
     }
 
     fn amend(&self, body: &[u8], amendment: &Amendment<'_>) -> Result<Vec<u8>, DialectError> {

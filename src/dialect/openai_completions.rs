@@ -62,8 +62,8 @@ impl Dialect for OpenAiCompletions {
     }
 
     fn read_reply<'a>(&self, body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
-        let reply: Envelope<'a> = json::read(body, "response")?;
-        if reply.choices.is_none() && reply.error.is_none() && reply.value.is_none() && reply.content.is_none() {
+        let reply = Envelope::read(body, "response", out)?;
+        if !reply.has_choices() && [reply.error(), reply.value(), reply.content()].iter().all(Option::is_none) {
             return Err(DialectError::Malformed("response without choices"));
         }
         read(&reply, facts, out)
@@ -77,12 +77,12 @@ impl Dialect for OpenAiCompletions {
         if matches!(data, b"" | b"[DONE]") {
             return Ok(());
         }
-        let chunk: Envelope<'a> = json::read(data, "event")?;
-        if !chunk.is_chunk() && chunk.value.is_none() && chunk.content.is_none() {
+        let chunk = Envelope::read(data, "event", out)?;
+        if !chunk.is_chunk() && chunk.value().is_none() && chunk.content().is_none() {
             return Err(DialectError::Malformed("event without choices"));
         }
-        if chunk.error.is_none() && event.name == "error" {
-            out.marks.push(Mark::Error);
+        if chunk.error().is_none() && event.name == "error" {
+            out.marks.insert(0, Mark::Error);
         }
         read(&chunk, facts, out)
     }
@@ -198,9 +198,9 @@ impl<'a> Made<'a> {
 fn read<'a>(envelope: &Envelope<'a>, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
     envelope.keep(facts);
     envelope.read_error(out);
-    envelope.read_choices(0, out)?;
+    envelope.count()?;
     // Writer's and llama.cpp's own: a piece of text and nothing else.
-    for (field, name) in [(envelope.value, "value"), (envelope.content, "content")] {
+    for (field, name) in [(envelope.value(), "value"), (envelope.content(), "content")] {
         if let Some(text) = field.map_or(Ok(None), |raw| raw.text(name))? {
             out.marks.push(Mark::Candidate(0));
             if !text.is_empty() {

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
-use crate::dialect::json::{self, Raw};
+use crate::dialect::json::{self, Raw, Shape, members};
 use crate::dialect::{Block, Delta, DialectError, Facts, Mark, Reading};
 use crate::frame::Event;
 use crate::text::{Channel, Str};
@@ -17,86 +15,55 @@ const TEXT: &str = "text in a messages answer";
 /// Blocks that `message_start` brings along (normally none) are counted from here, apart from those that the stream opens.
 const PREFILLED: u32 = 1 << 31;
 
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    model: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    content: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    stop_reason: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    error: Option<Raw<'a>>,
-}
+members! {
+    struct Message {
+        kind: "type",
+        id: "id",
+        model: "model",
+        content: "content",
+        stop_reason: "stop_reason",
+        usage: "usage",
+        error: "error",
+    }
 
-#[derive(Deserialize)]
-struct Usage<'a> {
-    #[serde(borrow, default)]
-    input_tokens: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    output_tokens: Option<Raw<'a>>,
-}
+    struct Usage {
+        input_tokens: "input_tokens",
+        output_tokens: "output_tokens",
+    }
 
-#[derive(Deserialize)]
-struct ContentBlock<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    name: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    input: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    content: Option<Raw<'a>>,
-}
+    struct ContentBlock {
+        kind: "type",
+        id: "id",
+        name: "name",
+        text: "text",
+        thinking: "thinking",
+        input: "input",
+        content: "content",
+    }
 
-/// `delta` of `content_block_delta` and of `message_delta`.
-#[derive(Deserialize)]
-struct BlockDelta<'a> {
-    #[serde(borrow, default)]
-    text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    partial_json: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    content: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    stop_reason: Option<Raw<'a>>,
-}
+    /// `delta` of `content_block_delta` and of `message_delta`.
+    struct BlockDelta {
+        text: "text",
+        thinking: "thinking",
+        partial_json: "partial_json",
+        content: "content",
+        stop_reason: "stop_reason",
+    }
 
-#[derive(Deserialize)]
-struct StreamEvent<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    message: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    content_block: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    delta: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    error: Option<Raw<'a>>,
+    struct StreamEvent {
+        kind: "type",
+        index: "index",
+        message: "message",
+        content_block: "content_block",
+        delta: "delta",
+        usage: "usage",
+        error: "error",
+    }
 }
 
 /// Reads a whole message.
 pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    let message: Message<'a> = json::read(body, MESSAGE)?;
+    let message: Message<'a> = json::shape(body, MESSAGE)?;
     let is_error = message.kind.and_then(Raw::str).as_deref() == Some("error") || message.error.is_some();
     if is_error {
         out.marks.push(Mark::Error);
@@ -119,7 +86,7 @@ pub(super) fn event<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'
         }
         _ => {}
     }
-    let body: StreamEvent<'a> = json::read(&event.data, EVENT)?;
+    let body: StreamEvent<'a> = json::shape(&event.data, EVENT)?;
     let kind = match body.kind {
         Some(kind) => kind.text(EVENT)?,
         None if !event.name.is_empty() => Some(String::from_utf8_lossy(&event.name)),
@@ -183,7 +150,7 @@ fn read_message<'a>(message: &Message<'a>, first: u32, facts: &mut Facts, out: &
         Some(content) if content.is_string() => push(Channel::Answer, first, text(Some(content))?, out),
         Some(content) => {
             for (index, raw) in (first..).zip(content.elements(MESSAGE)?) {
-                if let Some(block) = raw.object::<ContentBlock<'a>>(BLOCK)? {
+                if let Some(block) = raw.shape::<ContentBlock<'a>>(BLOCK)? {
                     read_block(&block, index, false, out)?;
                 }
             }
@@ -229,7 +196,7 @@ fn is_empty_object(raw: Raw<'_>) -> bool {
 }
 
 fn read_usage(raw: Option<Raw<'_>>, facts: &mut Facts) {
-    if let Some(usage) = raw.and_then(Raw::maybe::<Usage<'_>>) {
+    if let Some(usage) = raw.and_then(|raw| raw.shape::<Usage<'_>>(MESSAGE).ok()?) {
         facts.input_tokens = usage.input_tokens.and_then(Raw::u64).or(facts.input_tokens);
         facts.output_tokens = usage.output_tokens.and_then(Raw::u64).or(facts.output_tokens);
     }
@@ -241,8 +208,8 @@ fn finish(reason: Option<Raw<'_>>, out: &mut Reading<'_>) {
     }
 }
 
-fn object<'a, T: Deserialize<'a>>(raw: Option<Raw<'a>>, what: &'static str) -> Result<Option<T>, DialectError> {
-    raw.map_or(Ok(None), |raw| raw.object(what))
+fn object<'a, T: Shape<'a>>(raw: Option<Raw<'a>>, what: &'static str) -> Result<Option<T>, DialectError> {
+    raw.map_or(Ok(None), |raw| raw.shape(what))
 }
 
 fn text(raw: Option<Raw<'_>>) -> Result<Option<Cow<'_, str>>, DialectError> {

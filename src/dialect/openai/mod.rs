@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::json::{Edits, Members, Raw, number, quote};
+use super::json::{Edits, Members, Pull, Raw, number, quote};
 use super::{Amendment, ApiError, Cut, Facts, Reply, SessionHints};
 use crate::text::Str;
 
@@ -61,10 +61,21 @@ pub fn keep_created(fact: &mut Option<i64>, value: Option<Raw<'_>>) {
 
 /// Keeps the token counts of a `usage` object; the last ones count.
 pub fn keep_usage(facts: &mut Facts, usage: Option<Raw<'_>>) {
-    let Some(usage) = usage.filter(|raw| raw.is_object()).and_then(Raw::maybe::<Members<'_>>) else { return };
-    let count = |name| usage.get(name).and_then(Raw::u64);
-    facts.input_tokens = count("prompt_tokens").or(facts.input_tokens);
-    facts.output_tokens = count("completion_tokens").or(facts.output_tokens);
+    let Some(usage) = usage.filter(|raw| raw.is_object()) else { return };
+    let (mut prompt, mut completion) = (None, None);
+    let read = Pull::over(usage, "usage").members(&[], |json, name| {
+        let count = match name {
+            "prompt_tokens" => &mut prompt,
+            "completion_tokens" => &mut completion,
+            _ => return json.skip(),
+        };
+        *count = json.raw()?.u64();
+        Ok(())
+    });
+    if read.is_ok() {
+        facts.input_tokens = prompt.or(facts.input_tokens);
+        facts.output_tokens = completion.or(facts.output_tokens);
+    }
 }
 
 /// Who and which conversation a request names.

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dialect::fixtures::{self, post, with_head};
-use crate::dialect::{Delta, Progress};
-use crate::text::Channel;
+use crate::dialect::{Delta, Extent, Progress};
+use crate::text::{Channel, MAX_LANES};
 
 fn exchange(body: &str) -> Exchange {
     post("/v1/chat/completions", |head| OpenAiChat.read_request(head, body.as_bytes())).unwrap()
@@ -313,6 +313,53 @@ fn errors_have_the_shape_of_the_api() {
         out.push('\n');
     }
     insta::assert_snapshot!("errors", out);
+}
+
+#[test]
+fn members_come_in_any_order() {
+    let body = r#"{"choices":[{"finish_reason":"stop","message":{"tool_calls":[{"function":{"arguments":"{}","name":"f"},"index":2}],
+        "refusal":"no","content":[{"summary":[{"text":"I think "}],"thinking":"so"},{"text":"yes"}]},"index":3}],"model":"m","id":"x"}"#;
+    let reading = reply(body).unwrap();
+    let said: Vec<_> = reading.deltas.iter().map(|delta| (delta.candidate, delta.channel, delta.part, &*delta.text)).collect();
+    let expected = [
+        (3, Channel::Reasoning, 0, "I think so"),
+        (3, Channel::Answer, 0, "yes"),
+        (3, Channel::Refusal, 0, "no"),
+        (3, Channel::ToolCall, 2, "{}"),
+    ];
+    assert_eq!(said, expected);
+    let tool = Mark::Tool { candidate: 3, part: 2, name: "f".into() };
+    assert_eq!(reading.marks[..], [Mark::Candidate(3), tool, Mark::Finish { candidate: 3, reason: "stop".into() }]);
+}
+
+#[test]
+fn an_answer_that_is_malformed_late_says_what_it_is_all_the_same() {
+    let mut facts = Facts::default();
+    let read = |body: &str, facts: &mut Facts| OpenAiChat.read_reply(body.as_bytes(), facts, &mut Reading::default());
+    assert!(read(r#"{"choices":[{"message":{"content":7}}],"id":"x"}"#, &mut facts).is_err());
+    assert_eq!(facts.id.as_deref(), Some("x"));
+    let mut facts = Facts::default();
+    assert!(read(r#"{"id":"x","choices":[{"message":{"content":"a"}}]"#, &mut facts).is_err());
+    assert_eq!(facts.id, None, "it is no document");
+}
+
+#[test]
+fn a_list_of_choices_has_a_greatest_length() {
+    let body = |choices: usize| format!(r#"{{"choices":[{}]}}"#, vec!["{}"; choices].join(","));
+    assert_eq!(reply(&body(MAX_LANES)).unwrap().marks.len(), MAX_LANES);
+    assert_eq!(reply(&body(MAX_LANES + 1)), Err(DialectError::Malformed("choices")));
+}
+
+#[test]
+fn calls_that_are_there_twice_are_read_once() {
+    let calls: Vec<String> = (0..500).map(|call| format!(r#"{{"function":{{"arguments":"{}"}}}}"#, call % 7)).collect();
+    let calls = calls.join(",");
+    let body = format!(r#"{{"choices":[{{"delta":{{"tool_calls":[{calls}]}},"message":{{"tool_calls":[{calls},{calls}]}}}}]}}"#);
+    let reading = reply(&body).unwrap();
+    // Those of the second half are other calls.
+    assert_eq!(reading.deltas.len(), 1000);
+    assert!(reading.deltas[..500].iter().all(|delta| delta.extent == Extent::Append));
+    assert!(reading.deltas[500..].iter().zip(500..).all(|(delta, part)| delta.part == part && delta.extent == Extent::Whole));
 }
 
 proptest! {

@@ -54,7 +54,7 @@ pub(super) fn place(part: u32) -> Option<(u32, u32)> {
 /// Reads a whole answer: what `POST /responses`, `GET /responses/<id>`, `POST /responses/<id>/cancel` and
 /// `GET /responses/<id>/input_items` return.
 pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    let response: Response<'a> = json::read(body, RESPONSE)?;
+    let response: Response<'a> = json::shape(body, RESPONSE)?;
     if [response.output, response.status, response.error, response.data].iter().all(Option::is_none) {
         return Err(DialectError::Malformed(RESPONSE));
     }
@@ -62,7 +62,7 @@ pub(super) fn reply<'a>(body: &'a [u8], facts: &mut Facts, out: &mut Reading<'a>
     object(&response, Extent::Append, facts, out)?;
     for (index, raw) in response.data.map_or(Ok(Vec::new()), |list| list.elements(RESPONSE))?.into_iter().enumerate() {
         // What others said is no answer.
-        let role = raw.object::<Item<'a>>(ITEM)?.and_then(|item| item.role).and_then(Raw::str);
+        let role = raw.shape::<Item<'a>>(ITEM)?.and_then(|item| item.role).and_then(Raw::str);
         if role.is_none_or(|role| role == "assistant") {
             item(raw, u32::try_from(index).unwrap_or(u32::MAX), Extent::Append, out)?;
         }
@@ -81,7 +81,7 @@ pub(super) fn event<'a>(event: &'a Event, facts: &mut Facts, out: &mut Reading<'
         }
         _ => {}
     }
-    let body: StreamEvent<'a> = json::read(&event.data, EVENT)?;
+    let body: StreamEvent<'a> = json::shape(&event.data, EVENT)?;
     let kind = body.kind.map_or(Ok(None), |kind| kind.text(EVENT))?;
     let name = (!event.name.is_empty()).then(|| String::from_utf8_lossy(&event.name));
     if let Some(number) = body.sequence_number.and_then(Raw::u64) {
@@ -124,7 +124,7 @@ fn named_event<'a>(name: &str, body: &StreamEvent<'a>, facts: &mut Facts, out: &
 
 /// `response.created` to `response.completed`: the object itself.
 fn response_event<'a>(name: &str, response: Raw<'a>, facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    let Some(response) = response.object::<Response<'a>>(RESPONSE)? else { return Ok(()) };
+    let Some(response) = response.shape::<Response<'a>>(RESPONSE)? else { return Ok(()) };
     if name == "response.created" {
         out.marks.push(Mark::Started);
         out.marks.push(Mark::Candidate(0));
@@ -208,7 +208,7 @@ fn object<'a>(response: &Response<'a>, extent: Extent, facts: &mut Facts, out: &
     openai::keep(&mut facts.id, response.id);
     openai::keep(&mut facts.model, response.model);
     openai::keep_created(&mut facts.created, response.created_at);
-    if let Some(usage) = response.usage.and_then(Raw::maybe::<Usage<'a>>) {
+    if let Some(usage) = response.usage.and_then(|raw| raw.shape::<Usage<'a>>(RESPONSE).ok()?) {
         facts.input_tokens = usage.input_tokens.and_then(Raw::u64).or(facts.input_tokens);
         facts.output_tokens = usage.output_tokens.and_then(Raw::u64).or(facts.output_tokens);
     }
@@ -234,7 +234,10 @@ fn object<'a>(response: &Response<'a>, extent: Extent, facts: &mut Facts, out: &
 
 /// Why the answer ended: the reason it is incomplete, else its status.
 fn finish(response: &Response<'_>, out: &mut Reading<'_>) {
-    let reason = response.incomplete_details.and_then(Raw::maybe::<Incomplete<'_>>).and_then(|details| details.reason);
+    let reason = response
+        .incomplete_details
+        .and_then(|raw| raw.shape::<Incomplete<'_>>(RESPONSE).ok()?)
+        .and_then(|details| details.reason);
     if let Some(reason) = reason.and_then(Raw::shared).or_else(|| response.status.and_then(Raw::shared)) {
         if &*reason == "failed" && !out.marks.contains(&Mark::Error) {
             out.marks.push(Mark::Error);
@@ -245,7 +248,7 @@ fn finish(response: &Response<'_>, out: &mut Reading<'_>) {
 
 /// An output item: its type and id.
 fn item<'a>(raw: Raw<'a>, at: u32, extent: Extent, out: &mut Reading<'a>) -> Result<Option<(Str, Option<Str>)>, DialectError> {
-    let Some(item) = raw.object::<Item<'a>>(ITEM)? else { return Ok(None) };
+    let Some(item) = raw.shape::<Item<'a>>(ITEM)? else { return Ok(None) };
     let kind = item.kind.and_then(Raw::shared).unwrap_or_else(|| Str::from("message"));
     match &*kind {
         "message" => contents(item.content, at, extent, out)?,
@@ -283,7 +286,7 @@ fn call<'a>(item: &Item<'a>, kind: &str, at: u32, extent: Extent, out: &mut Read
         tool(0, Some(written(raw)));
     }
     for raw in [item.action, item.operation].into_iter().flatten() {
-        match raw.object::<Work<'a>>(ITEM)? {
+        match raw.shape::<Work<'a>>(ITEM)? {
             Some(Work { commands: Some(commands), .. }) => {
                 for (sub, command) in commands.elements(ITEM)?.into_iter().enumerate() {
                     tool(u32::try_from(sub).unwrap_or(u32::MAX), Some(written(command)));
@@ -319,7 +322,7 @@ fn content<'a>(
         push(Channel::Answer, part(output, inner), extent, text(Some(raw))?, out);
         return Ok(Some(Str::from("output_text")));
     }
-    let Some(content) = raw.object::<Part<'a>>(PART)? else { return Ok(None) };
+    let Some(content) = raw.shape::<Part<'a>>(PART)? else { return Ok(None) };
     let kind = content.kind.and_then(Raw::shared).unwrap_or_else(|| Str::from("output_text"));
     match &*kind {
         "reasoning_text" => push(Channel::Reasoning, reasoning_part(output, inner), extent, text(content.text)?, out),
@@ -347,7 +350,7 @@ fn words(raw: Raw<'_>) -> Result<Option<Cow<'_, str>>, DialectError> {
     if raw.is_string() {
         return raw.text(TEXT);
     }
-    match raw.object::<Part<'_>>(PART)? {
+    match raw.shape::<Part<'_>>(PART)? {
         Some(part) => text(part.text),
         None => Ok(None),
     }

@@ -1,144 +1,83 @@
 //! The shapes of Responses answers: what is read of a response, an output item, a content part and a stream's event. Every field may be
 //! missing and of any type; what must be text is checked where it is read.
 
-use serde::Deserialize;
+use crate::dialect::json::members;
 
-use crate::dialect::json::Raw;
+members! {
+    pub(super) struct Response {
+        id: "id",
+        model: "model",
+        created_at: "created_at",
+        status: "status",
+        incomplete_details: "incomplete_details",
+        error: "error",
+        output: "output",
+        output_text: "output_text",
+        /// What an answer was given, as a list: earlier answers are among it.
+        data: "data",
+        usage: "usage",
+    }
 
-#[derive(Deserialize)]
-pub(super) struct Response<'a> {
-    #[serde(borrow, default)]
-    pub(super) id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) model: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) created_at: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) status: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) incomplete_details: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) error: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) output: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) output_text: Option<Raw<'a>>,
-    /// What an answer was given, as a list: earlier answers are among it.
-    #[serde(borrow, default)]
-    pub(super) data: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) usage: Option<Raw<'a>>,
-}
+    pub(super) struct Incomplete {
+        reason: "reason",
+    }
 
-#[derive(Deserialize)]
-pub(super) struct Incomplete<'a> {
-    #[serde(borrow, default)]
-    pub(super) reason: Option<Raw<'a>>,
-}
+    pub(super) struct Usage {
+        input_tokens: "input_tokens",
+        output_tokens: "output_tokens",
+    }
 
-#[derive(Deserialize)]
-pub(super) struct Usage<'a> {
-    #[serde(borrow, default)]
-    pub(super) input_tokens: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) output_tokens: Option<Raw<'a>>,
-}
+    pub(super) struct Item {
+        kind: "type",
+        id: "id",
+        name: "name",
+        role: "role",
+        content: "content",
+        summary: "summary",
+        arguments: "arguments",
+        input: "input",
+        code: "code",
+        action: "action",
+        actions: "actions",
+        operation: "operation",
+        queries: "queries",
+        revised_prompt: "revised_prompt",
+    }
 
-#[derive(Deserialize)]
-pub(super) struct Item<'a> {
-    #[serde(borrow, default, rename = "type")]
-    pub(super) kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) name: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) role: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) content: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) summary: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) arguments: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) input: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) code: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) action: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) actions: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) operation: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) queries: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) revised_prompt: Option<Raw<'a>>,
-}
+    pub(super) struct Part {
+        kind: "type",
+        text: "text",
+        refusal: "refusal",
+        transcript: "transcript",
+    }
 
-#[derive(Deserialize)]
-pub(super) struct Part<'a> {
-    #[serde(borrow, default, rename = "type")]
-    pub(super) kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) refusal: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) transcript: Option<Raw<'a>>,
-}
+    /// `action` of a shell call, `operation` of a patch.
+    pub(super) struct Work {
+        commands: "commands",
+        diff: "diff",
+        path: "path",
+    }
 
-/// `action` of a shell call, `operation` of a patch.
-#[derive(Deserialize)]
-pub(super) struct Work<'a> {
-    #[serde(borrow, default)]
-    pub(super) commands: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) diff: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) path: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct StreamEvent<'a> {
-    #[serde(borrow, default, rename = "type")]
-    pub(super) kind: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) sequence_number: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) output_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) content_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) summary_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) command_index: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) item_id: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) delta: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) text: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) refusal: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) transcript: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) arguments: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) input: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) code: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) diff: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) command: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) part: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) item: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) response: Option<Raw<'a>>,
-    #[serde(borrow, default)]
-    pub(super) error: Option<Raw<'a>>,
+    pub(super) struct StreamEvent {
+        kind: "type",
+        sequence_number: "sequence_number",
+        output_index: "output_index",
+        content_index: "content_index",
+        summary_index: "summary_index",
+        command_index: "command_index",
+        item_id: "item_id",
+        delta: "delta",
+        text: "text",
+        refusal: "refusal",
+        transcript: "transcript",
+        arguments: "arguments",
+        input: "input",
+        code: "code",
+        diff: "diff",
+        command: "command",
+        part: "part",
+        item: "item",
+        response: "response",
+        error: "error",
+    }
 }
