@@ -7,6 +7,7 @@ mod check;
 mod classifier;
 mod completions;
 mod demo;
+mod descriptors;
 mod health;
 mod judge;
 mod lines;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArgs, FAILED, print_problems};
+use super::{ConfigArgs, FAILED, descriptors, print_problems};
 use crate::proxy::program::{Program, StartError};
 use crate::telemetry;
 
@@ -35,6 +35,7 @@ impl Serve {
             }
         };
         telemetry::log::start(config.telemetry.log, &config.telemetry.level)?;
+        descriptors::raise(config.limits.in_flight);
         // On one core a second thread only takes turns with the first; without one, nothing has to be handed over or locked for it.
         let mut runtime = match std::thread::available_parallelism().map_or(1, usize::from) {
             1 => tokio::runtime::Builder::new_current_thread(),

@@ -104,6 +104,27 @@ async fn a_url_is_enough_to_serve() {
     assert_eq!(config["route"][0]["policy"], "built in");
 }
 
+/// Shells and service managers start programs with few descriptors and let them have more.
+#[tokio::test]
+async fn it_takes_all_the_descriptors_it_may_have() {
+    let folder = Folder::before("http://127.0.0.1:1", "");
+    folder.write("policy.toml", "");
+    for (limit, few) in [("-S -n 40", false), ("-n 100", true)] {
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", &format!("ulimit {limit}; exec \"$0\" serve"), env!("CARGO_BIN_EXE_steadfast")])
+            .current_dir(folder.root());
+        let process = Process::of(shell);
+        let mut held = Vec::new();
+        for _ in 0..60 {
+            held.push(Client::connect(process.addr).await);
+        }
+        assert_eq!(Client::get(process.admin, "/livez").await.status(), 200, "{limit}: {}", process.log());
+        let warned = process.log().contains("too few files may be open for limits.in_flight = 1024");
+        assert_eq!(warned, few, "{limit}: {}", process.log());
+    }
+}
+
 #[test]
 fn secrets_from_the_environment_are_in_no_output() {
     let folder = Folder::new(

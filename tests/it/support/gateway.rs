@@ -177,7 +177,12 @@ impl Process {
     pub fn serve(folder: &Path, args: &[&str]) -> Self {
         let mut all = vec!["serve"];
         all.extend(args);
-        let mut child = command(folder, &all).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        Process::of(command(folder, &all))
+    }
+
+    /// Starts a command that becomes `steadfast serve`.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut log = String::new();
         let listening = loop {
