@@ -55,8 +55,9 @@ pub trait Gateway: Send + Sync + 'static {
     /// Every mistake in it.
     fn read_policy(&self, text: &str) -> Result<Policy, Vec<Problem>>;
 
-    /// Reads the configuration, policies and personas again; a bad one changes nothing. Counts itself in the metrics.
-    fn reload(&self) -> BoxFuture<Result<(), Vec<Problem>>>;
+    /// Reads the configuration, policies and personas again; a bad one changes nothing. Counts itself in the metrics. Returns the settings
+    /// that have changed and only count after a restart.
+    fn reload(&self) -> BoxFuture<Result<Vec<&'static str>, Vec<Problem>>>;
 
     /// The configuration in force, secrets removed.
     fn config(&self) -> Value;

@@ -16,7 +16,8 @@ pub(super) async fn config(State(admin): State<Admin>) -> Json<Value> {
 /// `POST /api/reload`: reads configuration, policies and personas again. 422 with every problem where they are bad; the old ones stay.
 pub(super) async fn reload(State(admin): State<Admin>) -> Result<Json<Value>> {
     match admin.gateway.reload().await {
-        Ok(()) => Ok(Json(json!({ "reloaded": true }))),
+        Ok(settings) if settings.is_empty() => Ok(Json(json!({ "reloaded": true }))),
+        Ok(settings) => Ok(Json(json!({ "reloaded": true, "restart_needed": settings }))),
         Err(problems) => Err(Error::problems("bad_configuration", "nothing was changed: the files have mistakes", problems)),
     }
 }

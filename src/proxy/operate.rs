@@ -43,9 +43,9 @@ impl admin::Gateway for Parts {
         Policy::parse(text, None, &self.basis.calibration)
     }
 
-    fn reload(&self) -> BoxFuture<Result<(), Vec<Problem>>> {
+    fn reload(&self) -> BoxFuture<Result<Vec<&'static str>, Vec<Problem>>> {
         let reloader = self.reloader.clone();
-        Box::pin(async move { reloader.reload().await.map(|_| ()) })
+        Box::pin(async move { reloader.reload().await.map(|reloaded| reloaded.restart_needed) })
     }
 
     fn sessions(&self) -> BoxFuture<Option<Value>> {

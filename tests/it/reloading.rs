@@ -132,8 +132,8 @@ async fn routes_and_keys_reload_and_ports_do_not() {
     let gateway = Gateway::before(&upstream.url(), "").await;
     assert_eq!(Client::get(gateway.addr, "/x/y").await.status(), 200);
     gateway.folder.write("steadfast.toml", &crate::support::gateway::config(&other.url(), "[limits]\nheader_read = \"1s\"\n"));
-    let reloaded = gateway.parts().reloader.reload().await.unwrap();
-    assert_eq!(reloaded.restart_needed, ["limits.header_read"]);
+    let reloaded = Client::post(gateway.admin, "/api/reload", "{}").await.json();
+    assert_eq!(reloaded, serde_json::json!({ "reloaded": true, "restart_needed": ["limits.header_read"] }));
     assert_eq!(Client::get(gateway.addr, "/x/y").await.status(), 200);
     assert_eq!((upstream.seen().len(), other.seen().len()), (1, 1));
 }

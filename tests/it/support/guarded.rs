@@ -101,9 +101,9 @@ impl Gateway for Fixed {
         read_policy(text)
     }
 
-    fn reload(&self) -> BoxFuture<Result<(), Vec<Problem>>> {
+    fn reload(&self) -> BoxFuture<Result<Vec<&'static str>, Vec<Problem>>> {
         let mistakes = self.mistakes.lock().unwrap().clone();
-        Box::pin(async move { if mistakes.is_empty() { Ok(()) } else { Err(mistakes) } })
+        Box::pin(async move { if mistakes.is_empty() { Ok(Vec::new()) } else { Err(mistakes) } })
     }
 
     fn config(&self) -> Value {
