@@ -289,7 +289,7 @@ where
     }
     let (mut parts, body) = response.into_parts();
     report.set_status(parts.status);
-    report.decorate(&mut parts.headers);
+    report.decorate_untouched(&mut parts.headers);
     Response::from_parts(parts, GuardedBody::pass(erase(body), report))
 }
 

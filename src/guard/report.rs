@@ -277,6 +277,14 @@ impl Report {
         }
     }
 
+    /// Writes the headers of an answer that nobody looks at: that it is unscored, where it counts as that.
+    pub(super) fn decorate_untouched(&self, headers: &mut HeaderMap) {
+        self.decorate(headers);
+        if self.verdict.is_none() && !self.unscored.is_empty() && self.subject.mode == Mode::Enforce {
+            outcome::verdict_headers(headers, "unscored", None, self.attempts);
+        }
+    }
+
     /// Writes the headers of a stream whose verdict is still open.
     pub(super) fn decorate_streaming(&self, headers: &mut HeaderMap) {
         outcome::request_id_header(headers, &self.subject.request_id);

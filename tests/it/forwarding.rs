@@ -39,6 +39,7 @@ async fn one_hops_headers_stay_on_that_hop() {
     let answer = Client::request(gateway.addr, "POST", UNKNOWN, &headers, "hello").await;
     assert_eq!((answer.status(), answer.text().as_str()), (200, "ok"));
     assert_eq!(answer.header("x-upstream").as_deref(), Some("kept"));
+    assert_eq!(answer.header("x-steadfast-verdict").as_deref(), Some("unscored"), "whatever the upstream says");
     for gone in ["x-hop", "keep-alive", "alt-svc", "connection"] {
         assert_eq!(answer.header(gone), None, "{gone}");
     }
