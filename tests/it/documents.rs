@@ -1,10 +1,14 @@
-//! That the documents say what the program does: the configuration reference holds every key with its default, and no other.
+//! That the documents say what the program does: the references of the configuration and of policies hold every key, and no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde_json::Value;
 use steadfast::config::Sources;
+use steadfast::document::Problem;
+use steadfast::persona::Persona;
+use steadfast::policy::cases::Cases;
+use steadfast::policy::{Calibration, Policy};
 
 use crate::support::Folder;
 
@@ -59,4 +63,58 @@ fn the_configuration_reference_has_the_defaults() {
         compared += 1;
     }
     assert!(compared > 25, "only {compared} defaults were compared");
+}
+
+/// The keys in the tables below a heading of the policy reference.
+fn keys(heading: &str) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/policy.md")).unwrap();
+    let section = text.lines().skip_while(|line| *line != heading).skip(1).take_while(|line| !line.starts_with('#'));
+    let cells = section.filter(|line| line.starts_with("| `")).map(|line| line.split(" | ").next().unwrap().to_owned());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// The keys that a reader knows where this stands in the file, by what it says of one that it does not know.
+fn readable(problems: &[Problem]) -> BTreeSet<String> {
+    let strange = problems.iter().find(|problem| problem.key.ends_with("qqqqqqqqqqqq")).expect("it is told");
+    let known = strange.help.as_deref().and_then(|help| help.strip_prefix("known here: ")).expect("none is near");
+    known.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_policy_reference_has_every_key_and_no_other() {
+    const STRANGE: &str = "qqqqqqqqqqqq = 1\n";
+    let rule = |action: &str, more: &str| format!("[[rule]]\nname = \"r\"\npatterns = [\"x\"]\naction = \"{action}\"\n{more}");
+    let policies = [
+        ("## The policy", STRANGE.to_owned()),
+        ("### [[rule]]", rule("flag", STRANGE)),
+        ("### retry", rule("retry", &format!("[rule.retry]\n{STRANGE}"))),
+        ("### reanchor", rule("reanchor", &format!("[rule.reanchor]\n{STRANGE}"))),
+        ("### block", format!("[block]\n{STRANGE}")),
+        ("### circuit", format!("[circuit]\n{STRANGE}")),
+    ];
+    for (heading, text) in policies {
+        assert_eq!(keys(heading), readable(&Policy::parse(&text, None, &Calibration::NONE).unwrap_err()), "{heading}");
+    }
+    let personas = ["identity", "voice", "boundaries", "roleplay"]
+        .map(|table| (format!("### {table}"), format!("name = \"A\"\n[{table}]\n{STRANGE}")));
+    for (heading, text) in personas.into_iter().chain([("## The persona".to_owned(), format!("name = \"A\"\n{STRANGE}"))]) {
+        assert_eq!(keys(&heading), readable(&Persona::parse(&text, None).unwrap_err()), "{heading}");
+    }
+    let case = "[[case]]\nname = \"c\"\nexpect = \"flag\"\nresponse = \"r\"\n";
+    for (heading, text) in [("## Cases", format!("{STRANGE}{case}")), ("### [[case]]", format!("{case}{STRANGE}"))] {
+        assert_eq!(keys(heading), readable(&Cases::parse(&text, None, None).unwrap_err()), "{heading}");
+    }
+}
+
+#[test]
+fn the_policy_reference_names_variables_that_there_are() {
+    let variables = keys("### when");
+    assert!(variables.len() > 15, "{variables:?}");
+    for variable in variables {
+        let variable = variable.replace("NAME", "hate");
+        let Some((space, _)) = variable.split_once('.').filter(|_| !variable.contains('(')) else { continue };
+        let text = format!("[[rule]]\nname = \"r\"\naction = \"flag\"\nwhen = '{variable} == {variable} && has({space}.qqqqqqqqqqqq)'\n");
+        let problems = Policy::parse(&text, None, &Calibration::new(|_| Some(0.5))).unwrap_err();
+        assert!(problems.iter().all(|problem| problem.message.contains("qqqqqqqqqqqq")), "{variable}: {problems:?}");
+    }
 }
