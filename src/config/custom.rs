@@ -33,7 +33,7 @@ fn read(name: &str, item: &Item<'_>) -> Option<Custom> {
     name_of_key(name, item)?;
     let table = item.table()?;
     let paths = |key: &str| {
-        let items = table.item(key).map(|item| if item.is_str() { vec![item] } else { item.items() }).unwrap_or_default();
+        let items = table.item(key).map(|item| item.each()).unwrap_or_default();
         items.iter().filter_map(path).collect::<Vec<_>>()
     };
     let spec = Spec {
@@ -132,7 +132,7 @@ fn place(table: &Table<'_>, key: &str) -> Option<Pointer> {
 }
 
 fn places(table: &Table<'_>, key: &str) -> Vec<Pointer> {
-    let items = table.item(key).map(|item| if item.is_str() { vec![item] } else { item.items() }).unwrap_or_default();
+    let items = table.item(key).map(|item| item.each()).unwrap_or_default();
     items.iter().filter_map(pointer).collect()
 }
 

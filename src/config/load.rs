@@ -260,6 +260,7 @@ mod tests {
             ("STEADFAST_SERVER__ADMIN", "127.0.0.1:4"),
             ("STEADFAST_LIMITS__UPSTREAM_IDLE", "3s"),
             ("STEADFAST_UPSTREAM__0__URL", "https://other/base"),
+            ("STEADFAST_SESSION__KEY", "header:x-chat, conversation"),
             ("STEADFAST_UNRELATED", "x"),
         ];
         let config = load(&[("steadfast.toml", file)], &env, Flags { listen: Some("127.0.0.1:5".into()), ..none() }).unwrap();
@@ -268,6 +269,7 @@ mod tests {
         assert_eq!(config.limits.in_flight, 5);
         assert_eq!(config.limits.upstream_idle.as_secs(), 3);
         assert_eq!(config.upstreams[0].url, "https://other/base");
+        assert_eq!(config.redacted()["session"]["key"], serde_json::json!(["header:x-chat", "conversation"]));
     }
 
     #[test]

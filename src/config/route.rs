@@ -173,10 +173,9 @@ pub(super) fn read_all(root: &Table<'_>, upstreams: &[Upstream], model: bool, cx
 
 /// Fallbacks speak the same wire format, for the request is sent to them as it is.
 fn fallbacks(item: &Item<'_>, target: Option<&str>, api: Option<Api>, upstreams: &[Upstream]) -> Vec<String> {
-    let items = if item.is_str() { vec![item.clone()] } else { item.items() };
     let primary = target.and_then(|name| upstreams.iter().find(|upstream| upstream.name == name));
     let mut names = Vec::new();
-    for item in items {
+    for item in item.each() {
         let Some(name) = known(&item, upstreams) else { continue };
         if Some(name.as_str()) == target || names.contains(&name) {
             item.problem(format!("{name:?} is already an upstream of this route"), None);

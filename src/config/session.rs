@@ -58,8 +58,7 @@ impl Session {
             }
         }
         if let Some(item) = table.item("key") {
-            let items = if item.is_str() { vec![item] } else { item.items() };
-            session.key = items.iter().filter_map(key_part).collect();
+            session.key = item.each().iter().filter_map(key_part).collect();
         }
         table.finish();
         session

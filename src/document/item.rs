@@ -43,7 +43,7 @@ impl<'d> Item<'d> {
     /// Whether it is a string (and not, say, a table), for keys that take either.
     #[must_use]
     pub fn is_str(&self) -> bool {
-        matches!(self.node.value, Value::String(_) | Value::Outside(_))
+        matches!(self.node.value, Value::String(_) | Value::Outside(..))
     }
 
     /// Whether it is a list.
@@ -67,7 +67,7 @@ impl<'d> Item<'d> {
     #[must_use]
     pub fn str(&self) -> Option<&'d str> {
         match &self.node.value {
-            Value::String(text) | Value::Outside(text) => Some(text),
+            Value::String(text) | Value::Outside(text, _) => Some(text),
             _ => self.mismatch("a string"),
         }
     }
@@ -88,7 +88,7 @@ impl<'d> Item<'d> {
     pub fn bool(&self) -> Option<bool> {
         match &self.node.value {
             Value::Bool(value) => Some(*value),
-            Value::Outside(text) => match text.trim().to_ascii_lowercase().as_str() {
+            Value::Outside(text, _) => match text.trim().to_ascii_lowercase().as_str() {
                 "true" | "1" => Some(true),
                 "false" | "0" => Some(false),
                 _ => self.mismatch("true or false"),
@@ -103,7 +103,7 @@ impl<'d> Item<'d> {
         let value = match &self.node.value {
             Value::Integer(value) => Some(*value),
             Value::Float(value) if value.abs() >= 9.2e18 => return self.outside(&range),
-            Value::Outside(text) => text.trim().replace('_', "").parse().ok(),
+            Value::Outside(text, _) => text.trim().replace('_', "").parse().ok(),
             _ => None,
         };
         match value {
@@ -127,7 +127,7 @@ impl<'d> Item<'d> {
             Value::Float(value) => Some(*value),
             #[expect(clippy::cast_precision_loss, reason = "settings are small numbers")]
             Value::Integer(value) => Some(*value as f64),
-            Value::Outside(text) => text.trim().parse().ok(),
+            Value::Outside(text, _) => text.trim().parse().ok(),
             _ => None,
         };
         match value {
@@ -143,7 +143,7 @@ impl<'d> Item<'d> {
     pub fn strings(&self) -> Option<Vec<&'d str>> {
         match &self.node.value {
             Value::Array(_) => all(self.items().iter().map(Item::str)),
-            Value::Outside(text) => Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()),
+            Value::Outside(text, _) => Some(text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect()),
             _ => self.mismatch("a list of strings"),
         }
     }
@@ -161,7 +161,7 @@ impl<'d> Item<'d> {
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         match &self.node.value {
-            Value::String(text) | Value::Outside(text) => self.noted(quantity::duration(text)),
+            Value::String(text) | Value::Outside(text, _) => self.noted(quantity::duration(text)),
             Value::Integer(number) => {
                 let help = format!("write \"{number}s\" for seconds");
                 self.problem("expected a time with a unit, found a bare number", Some(&help));
@@ -179,10 +179,10 @@ impl<'d> Item<'d> {
                 Ok(size) => Some(size),
                 Err(_) => self.noted(Err("must not be negative".to_owned())),
             },
-            Value::Outside(text) if text.trim().bytes().all(|byte| byte.is_ascii_digit()) && !text.trim().is_empty() => {
+            Value::Outside(text, _) if text.trim().bytes().all(|byte| byte.is_ascii_digit()) && !text.trim().is_empty() => {
                 self.noted(text.trim().parse().map_err(|_| "is larger than any machine".to_owned()))
             }
-            Value::String(text) | Value::Outside(text) => self.noted(quantity::bytes(text)),
+            Value::String(text) | Value::Outside(text, _) => self.noted(quantity::bytes(text)),
             _ => self.mismatch("a size, like \"20MiB\""),
         }
     }
@@ -210,12 +210,22 @@ impl<'d> Item<'d> {
     /// The values of a list, each with its path; empty (and a problem) if this is no list.
     #[must_use]
     pub fn items(&self) -> Vec<Item<'d>> {
-        let Value::Array(nodes) = &self.node.value else {
+        let (Value::Array(nodes) | Value::Outside(_, nodes)) = &self.node.value else {
             self.mismatch::<()>("a list");
             return Vec::new();
         };
         let of_node = |(index, node)| Item::new(self.document, node, format!("{}[{index}]", self.path));
         nodes.iter().enumerate().map(of_node).collect()
+    }
+
+    /// The values of a list, or this one itself where it is a text: from outside the file a list is a text with commas.
+    #[must_use]
+    pub fn each(&self) -> Vec<Item<'d>> {
+        match &self.node.value {
+            Value::String(_) => vec![self.clone()],
+            Value::Outside(text, _) if !text.contains(',') => vec![self.clone()],
+            _ => self.items(),
+        }
     }
 
     pub(super) fn mismatch<T>(&self, expected: &str) -> Option<T> {

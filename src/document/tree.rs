@@ -29,7 +29,7 @@ pub(super) enum Value {
     Array(Vec<Node>),
     Table(Entries),
     /// Text from the environment or the command line: read as whatever type is asked for.
-    Outside(String),
+    Outside(String, Vec<Node>),
 }
 
 /// The entries of a table in the order of the file: key, the key's place, value.
@@ -46,7 +46,7 @@ impl Value {
             Value::Date => "a date",
             Value::Array(_) => "a list",
             Value::Table(_) => "a table",
-            Value::Outside(_) => "text",
+            Value::Outside(..) => "text",
         }
     }
 }
@@ -61,7 +61,10 @@ impl Node {
     /// Sets a value below this one, making the tables on the way. Errs with the name of what is no table.
     pub fn set(&mut self, path: &[&str], text: &str, origin: &str) -> Result<(), String> {
         let Some((key, rest)) = path.split_first() else {
-            *self = Node { value: Value::Outside(text.to_owned()), at: Position::default(), origin: Some(origin.to_owned()) };
+            let node = |value| Node { value, at: Position::default(), origin: Some(origin.to_owned()) };
+            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+            let parts = parts.map(|part| node(Value::Outside(part.to_owned(), Vec::new()))).collect();
+            *self = node(Value::Outside(text.to_owned(), parts));
             return Ok(());
         };
         let child = match &mut self.value {

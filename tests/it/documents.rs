@@ -113,7 +113,9 @@ fn the_policy_reference_names_variables_that_there_are() {
     for variable in variables {
         let variable = variable.replace("NAME", "hate");
         let Some((space, _)) = variable.split_once('.').filter(|_| !variable.contains('(')) else { continue };
-        let text = format!("[[rule]]\nname = \"r\"\naction = \"flag\"\nwhen = '{variable} == {variable} && has({space}.qqqqqqqqqqqq)'\n");
+        let text = format!(
+            "[[rule]]\nname = \"r\"\naction = \"flag\"\nwhen = '{variable} == {variable} && has({space}.qqqqqqqqqqqq)'\n"
+        );
         let problems = Policy::parse(&text, None, &Calibration::new(|_| Some(0.5))).unwrap_err();
         assert!(problems.iter().all(|problem| problem.message.contains("qqqqqqqqqqqq")), "{variable}: {problems:?}");
     }
