@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use steadfast::degeneration::DegenerationDetector;
-use steadfast::detect::{Detector, Finding};
+use steadfast::detect::{Detector, Finding, Moment};
 use steadfast::persona::Persona;
 use steadfast::persona::identity::IdentityDetector;
 use steadfast::policy::WindowSpec;
@@ -204,7 +204,7 @@ fn judge(detector: &dyn Detector, text: &str, clock: &mut Clock) -> Vec<Finding>
         let Some(window) = windower.cut() else { return found };
         let (text, last) = (&text[..window.end], !windower.pending());
         let begin = Instant::now();
-        let finding = watch.look(text, last);
+        let finding = watch.look(text, if last { Moment::End } else { Moment::Window });
         let spent = begin.elapsed();
         assert_eq!(finding, detector.examine(Channel::Answer, text, seen, last), "the watch and the detector disagree");
         found.extend(finding);

@@ -30,7 +30,8 @@ pub trait Detector: Send + Sync + 'static {
     fn examine(&self, channel: Channel, text: &str, seen: usize, last: bool) -> Option<Finding>;
 
     /// The same with a memory of one lane, which is asked in place of [`Detector::examine`]: it must find what that finds, and need not
-    /// look at every byte again to know that there is nothing. `None`: this detector remembers nothing.
+    /// look at every byte again to know that there is nothing. `None`, for every channel alike: this detector remembers nothing, so it is
+    /// asked window by window, also where others let text out at once.
     fn watch(&self, channel: Channel) -> Option<Box<dyn Watch>> {
         let _ = channel;
         None
@@ -44,10 +45,28 @@ pub trait Detector: Send + Sync + 'static {
     }
 }
 
+/// When a detector's memory is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// In the middle of the text, wherever it happens to end: what depends on what follows waits for it ([`Watch::open`]), so that
+    /// what is found depends on the text alone and not on how it comes.
+    Passing,
+    /// A window ends here and is judged now: all that [`Detector::examine`] would find.
+    Window,
+    /// Nothing follows.
+    End,
+}
+
 /// A detector's memory of one lane's text as it grows.
 pub trait Watch: Send {
-    /// Looks at what `text`, the lane's whole text so far, has more than at the last call. `last`: nothing follows.
-    fn look(&mut self, text: &str, last: bool) -> Option<Finding>;
+    /// Looks at what `text`, the lane's whole text so far, has more than at the last call.
+    fn look(&mut self, text: &str, moment: Moment) -> Option<Finding>;
+
+    /// Bytes at the end of the text of the last [`Moment::Passing`] that a finding may still be about, so that they must not leave yet. It
+    /// must come back to 0 within some hundred bytes.
+    fn open(&self) -> usize {
+        0
+    }
 }
 
 /// A detector at one lane: its watch if it has one, else how far it has looked.
@@ -68,14 +87,27 @@ impl Watched {
     }
 
     /// See [`Watch::look`].
-    pub(crate) fn look(&mut self, detector: &dyn Detector, channel: Channel, text: &str, last: bool) -> Option<Finding> {
+    pub(crate) fn look(&mut self, detector: &dyn Detector, channel: Channel, text: &str, moment: Moment) -> Option<Finding> {
         match self {
-            Watched::Watch(watch) => watch.look(text, last),
+            Watched::Watch(watch) => watch.look(text, moment),
             Watched::Examine { seen } => {
                 let seen = std::mem::replace(seen, text.len());
-                detector.examine(channel, text, seen, last)
+                detector.examine(channel, text, seen, moment == Moment::End)
             }
         }
+    }
+
+    /// See [`Watch::open`].
+    pub(crate) fn open(&self) -> usize {
+        match self {
+            Watched::Watch(watch) => watch.open(),
+            Watched::Examine { .. } => 0,
+        }
+    }
+
+    /// Whether the detector remembers.
+    pub(crate) fn remembers(&self) -> bool {
+        matches!(self, Watched::Watch(_))
     }
 }
 
@@ -83,7 +115,7 @@ impl Watched {
 pub(crate) struct Silent;
 
 impl Watch for Silent {
-    fn look(&mut self, _: &str, _: bool) -> Option<Finding> {
+    fn look(&mut self, _: &str, _: Moment) -> Option<Finding> {
         None
     }
 }

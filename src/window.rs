@@ -112,25 +112,43 @@ pub struct Windower {
     len: usize,
     /// Tokens and bytes that windows have covered.
     covered: (usize, usize),
+    counts: bool,
 }
 
 impl Windower {
     /// A windower for an empty text.
     #[must_use]
     pub fn new(spec: WindowSpec) -> Self {
-        Windower { spec, tokens: Tokens::default(), len: 0, covered: (0, 0) }
+        Windower { spec, tokens: Tokens::default(), len: 0, covered: (0, 0), counts: true }
     }
 
     /// Takes in more of the text.
     pub fn push(&mut self, text: &str) {
-        self.tokens.push(text, self.len);
+        if self.counts {
+            self.tokens.push(text, self.len);
+        }
         self.len += text.len();
+    }
+
+    /// Covers all there is with one window, however long, and counts no tokens from now on: where nobody scores, a window ends where an
+    /// event does. Returns what is new in it.
+    pub fn cover(&mut self) -> Range<usize> {
+        self.counts = false;
+        self.tokens = Tokens::default();
+        let seen = std::mem::replace(&mut self.covered, (0, self.len)).1;
+        seen..self.len
     }
 
     /// Bytes covered by windows so far.
     #[must_use]
     pub fn covered(&self) -> usize {
         self.covered.1
+    }
+
+    /// Bytes in no window yet.
+    #[must_use]
+    pub fn fresh(&self) -> usize {
+        self.len - self.covered.1
     }
 
     /// Whether some text is in no window yet.
@@ -216,6 +234,17 @@ mod tests {
         let window = windower.cut().unwrap();
         assert!(window.start > 0, "a window holds at most {} tokens", SPEC.tokens);
         assert_eq!(windower.cut(), None);
+    }
+
+    #[test]
+    fn what_is_covered_as_it_is_needs_no_tokens() {
+        let mut windower = Windower::new(SPEC);
+        windower.push(&words(23));
+        assert_eq!(windower.cover(), 0..windower.len);
+        windower.push("more ");
+        assert!(windower.pending() && !windower.due() && !windower.full());
+        assert_eq!(windower.cover(), windower.len - 5..windower.len);
+        assert!(!windower.pending());
     }
 
     #[test]

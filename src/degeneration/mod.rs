@@ -11,16 +11,19 @@
 //! looked through in excerpts, some ten (1.4 in 10,000) are none: lyrics, music in letters, lists of nearly equal products. Some 50 µs a
 //! window.
 
+mod marks;
 mod repeat;
 mod salad;
 mod script;
 mod skim;
 mod template;
 mod tokens;
+mod watch;
 
 use std::ops::Range;
 
-use self::skim::{Signs, Skim};
+use self::skim::Signs;
+use self::watch::DegenerationWatch;
 use crate::detect::prose::Prose;
 use crate::detect::{Detector, Finding, Watch};
 use crate::score::{Label, Score, Source};
@@ -73,22 +76,7 @@ impl Detector for DegenerationDetector {
     }
 
     fn watch(&self, channel: Channel) -> Option<Box<dyn Watch>> {
-        Some(Box::new(DegenerationWatch { channel, skim: Skim::new(), seen: 0 }))
-    }
-}
-
-/// The memory of one lane.
-struct DegenerationWatch {
-    channel: Channel,
-    skim: Skim,
-    seen: usize,
-}
-
-impl Watch for DegenerationWatch {
-    fn look(&mut self, text: &str, last: bool) -> Option<Finding> {
-        let seen = std::mem::replace(&mut self.seen, text.len());
-        let signs = self.skim.signs(text, seen);
-        examine(self.channel, text, seen, last, signs)
+        Some(Box::new(DegenerationWatch::new(channel)))
     }
 }
 

@@ -7,12 +7,14 @@ use super::tokens::Token;
 use super::{Symptom, excerpt};
 use crate::detect::prose::{Part, Prose};
 
+/// What a broken encoding or a broken program leaves.
+pub(super) const BROKEN: [&str; 6] =
+    ["\u{FFFD}\u{FFFD}\u{FFFD}", "锟斤拷", "烫烫烫", "屯屯屯", "[object Object] undefined", "undefined undefined"];
+
 /// Runs of U+FFFD, and the marks that text of a wrong encoding leaves.
 pub(super) fn broken(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {
-    const MARKS: [&str; 6] =
-        ["\u{FFFD}\u{FFFD}\u{FFFD}", "锟斤拷", "烫烫烫", "屯屯屯", "[object Object] undefined", "undefined undefined"];
     let from = crate::text::floor_char_boundary(text, seen.saturating_sub(32)).max(prose.start());
-    let found = MARKS.iter().filter_map(|mark| {
+    let found = BROKEN.iter().filter_map(|mark| {
         let at = from + text[from..].find(mark)?;
         let range = at..at + mark.len();
         (range.end > seen && prose.part_at(at) == Part::Prose).then_some(range)

@@ -3,7 +3,6 @@
 
 use super::script::Script;
 use super::tokens::is_character;
-use crate::text::floor_char_boundary;
 
 /// How far back what is no prose (code, tables) may change which words the checks see, in bytes: their look back, a paragraph, a margin.
 const FAR: usize = 7 << 10;
@@ -31,21 +30,32 @@ const SHARES: [(usize, u32); 7] = [(57, 37), (117, 67), (151, 81), (237, 110), (
 pub(super) struct Signs {
     /// Loops, repeated phrases, little words strung together.
     pub words: bool,
+    /// Scripts that change within a sentence.
+    pub scripts: bool,
     /// Tokens of chat templates.
     pub template: bool,
     /// Turns written for somebody else.
     pub turns: bool,
-    /// Scripts that change within a sentence.
-    pub scripts: bool,
     /// Broken characters.
     pub broken: bool,
 }
 
 impl Signs {
     /// Everything.
-    pub const ALL: Signs = Signs { words: true, template: true, turns: true, scripts: true, broken: true };
+    pub const ALL: Signs = Signs { words: true, scripts: true, template: true, turns: true, broken: true };
     /// Nothing.
-    pub const NONE: Signs = Signs { words: false, template: false, turns: false, scripts: false, broken: false };
+    pub const NONE: Signs = Signs { words: false, scripts: false, template: false, turns: false, broken: false };
+
+    /// Either's.
+    pub const fn and(self, other: Signs) -> Signs {
+        Signs {
+            words: self.words || other.words,
+            scripts: self.scripts || other.scripts,
+            template: self.template || other.template,
+            turns: self.turns || other.turns,
+            broken: self.broken || other.broken,
+        }
+    }
 }
 
 /// What is remembered of one text.
@@ -112,17 +122,16 @@ impl Skim {
         }
     }
 
-    /// Reads what `text` has more than at the last call, and says what may reach past `seen`.
-    pub fn signs(&mut self, text: &str, seen: usize) -> Signs {
+    /// Reads what `text` has more than at the last call.
+    pub fn read(&mut self, text: &str) {
         let fresh = &text[self.marked..];
-        let ascii = fresh.is_ascii();
         if let Some(at) = memchr::memrchr2(b'`', b'|', fresh.as_bytes()) {
             self.special = self.marked + at + 1;
         }
         if memchr::memmem::find(&text.as_bytes()[self.marked.saturating_sub(2)..], b"~~~").is_some() {
             self.special = text.len();
         }
-        if !ascii {
+        if !fresh.is_ascii() {
             for (at, c) in fresh.char_indices() {
                 if let Some(script) = super::script::script(c) {
                     self.scripts[script as usize] = self.marked + at + 1;
@@ -133,19 +142,24 @@ impl Skim {
         }
         self.marked = text.len();
         self.words(text);
-        let since = |end: usize, reach: usize| end != 0 && end + reach >= seen;
+    }
+
+    /// What there may be in the words of `text`, as it was read last, that reaches past `seen`.
+    pub fn signs(&self, text: &str, seen: usize) -> Signs {
         Signs {
-            words: since(self.special, FAR)
-                || since(self.long, WORD)
-                || text.len() - self.read >= 60
-                || since(self.phrases.run, WORD)
-                || self.phrases.shares()
-                || self.pairs.may_be_many(text.len() > self.read, seen),
-            template: template(text, floor_char_boundary(text, seen.saturating_sub(64))),
-            turns: turn(text, seen),
-            scripts: self.scripts.iter().filter(|end| since(**end, SCRIPTS)).count() > 1,
-            broken: broken(&text[floor_char_boundary(text, seen.saturating_sub(32))..]),
+            words: since(self.special, FAR, seen) || self.repeats(text, seen),
+            scripts: self.scripts.iter().filter(|end| since(**end, SCRIPTS, seen)).count() > 1,
+            ..Signs::NONE
         }
+    }
+
+    /// Whether its words look as if they repeated themselves.
+    pub fn repeats(&self, text: &str, seen: usize) -> bool {
+        since(self.long, WORD, seen)
+            || text.len() - self.read >= 60
+            || since(self.phrases.run, WORD, seen)
+            || self.phrases.shares()
+            || self.pairs.may_be_many(text.len() > self.read, seen)
     }
 
     /// Reads the words up to the last place where none can be cut in two.
@@ -209,6 +223,10 @@ impl Skim {
         }
         at
     }
+}
+
+fn since(end: usize, reach: usize, seen: usize) -> bool {
+    end != 0 && end + reach >= seen
 }
 
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
@@ -344,37 +362,4 @@ impl Pairs {
     fn may_be_many(&self, unfinished: bool, seen: usize) -> bool {
         (self.end != 0 && self.end + WORD >= seen) || (unfinished && self.before.is_some() && self.is_near())
     }
-}
-
-/// Whether a token of a chat template may stand behind `from`.
-fn template(text: &str, from: usize) -> bool {
-    let bytes = text.as_bytes();
-    memchr::memchr3_iter(b'<', b'[', b'#', &bytes[from..]).any(|at| {
-        let rest = &bytes[from + at + 1..];
-        match bytes[from + at] {
-            b'<' => rest.first().is_some_and(|byte| matches!(byte, b'|' | b'/' | b'<' | b'a'..=b'z' | 0x80..)),
-            b'[' => rest.first().is_some_and(|byte| matches!(byte, b'I' | b'/')),
-            _ => {
-                let word = rest.iter().find(|byte| !matches!(byte, b'#' | b' '));
-                word.is_some_and(|byte| matches!(byte, b'I' | b'H' | b'A' | b'U' | b'R'))
-            }
-        }
-    })
-}
-
-/// Whether a line that begins with the name of a speaker and a colon may reach past `seen`.
-fn turn(text: &str, seen: usize) -> bool {
-    let from = floor_char_boundary(text, seen.saturating_sub("：".len()));
-    let fresh = &text.as_bytes()[from..];
-    let speaks = |at: usize| {
-        let head = &text[..from + at];
-        let line = memchr::memrchr(b'\n', head.as_bytes()).map_or(0, |line| line + 1);
-        line > 0 && super::template::is_speaker(head[line..].trim_matches([' ', '\t']))
-    };
-    memchr::memchr_iter(b':', fresh).any(speaks) || (!fresh.is_ascii() && memchr::memmem::find_iter(fresh, "：").any(speaks))
-}
-
-/// Whether the marks of a broken encoding may stand in a piece.
-fn broken(piece: &str) -> bool {
-    !piece.is_ascii() || memchr::memmem::find(piece.as_bytes(), b"undefined").is_some()
 }

@@ -11,6 +11,9 @@ use crate::detect::prose::{Part, Prose};
 /// How far before the new text a token may begin, in bytes.
 const REACH: usize = 64;
 
+/// What headings of training data begin with.
+pub(super) const HEADINGS: [&str; 5] = ["Instruction", "Human", "Assistant", "User", "Response"];
+
 static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(concat!(
         r"(?P<special><\|/?[a-z][a-z0-9_]{1,30}\|>|<｜[^｜\n]{1,40}｜>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>)",
@@ -21,7 +24,7 @@ static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
 });
 
 /// Names of speakers whose turns nobody but a broken model writes.
-const SPEAKERS: [&str; 17] = [
+pub(super) const SPEAKERS: [&str; 17] = [
     "Human",
     "USER",
     "User",
@@ -45,11 +48,6 @@ static TURN: LazyLock<Regex> = LazyLock::new(|| {
     let who = SPEAKERS.join("|");
     Regex::new(&format!(r"(?m)^[ \t]*(?P<who>{who})[ ]?[:：]")).expect("a constant pattern")
 });
-
-/// Whether this is the name of one of them.
-pub(super) fn is_speaker(name: &str) -> bool {
-    SPEAKERS.contains(&name)
-}
 
 /// Template tokens.
 pub(super) fn tokens(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::detect::Moment;
 use proptest::prelude::*;
 
 fn score(text: &str) -> f32 {
@@ -162,13 +163,13 @@ proptest! {
         for step in steps.iter().cycle() {
             let end = crate::text::ceil_char_boundary(&text, seen + step);
             let (text, last) = (&text[..end], end == text.len());
-            prop_assert_eq!(watch.look(text, last), detector.examine(channel, text, seen, last), "{:?} from {}", text, seen);
+            prop_assert_eq!(watch.look(text, if last { Moment::End } else { Moment::Window }), detector.examine(channel, text, seen, last), "{:?} from {}", text, seen);
             seen = end;
             if last {
                 break;
             }
         }
-        prop_assert_eq!(watch.look(&text, true), detector.examine(channel, &text, seen, true));
+        prop_assert_eq!(watch.look(&text, Moment::End), detector.examine(channel, &text, seen, true));
     }
 }
 

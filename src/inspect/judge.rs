@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::queue::Held;
 use super::{Delivery, Inspector, Pending, Step, Window};
+use crate::detect::Moment;
 use crate::frame::{FrameError, Framer, Framing};
 use crate::policy::{Evidence, Fallback, Hit};
 use crate::score::{Scores, Signals};
@@ -20,6 +21,9 @@ impl Inspector {
     /// Cuts windows over all text that is in none, in every lane: events leave in order, so a lane left waiting would hold up the
     /// others. `last`: nothing follows.
     pub(super) fn cut_windows(&mut self, last: bool) {
+        if self.by_event {
+            return self.settle_lanes(last);
+        }
         let open = self.lanes.take_open(last);
         for index in open.iter().copied() {
             #[cfg(test)]
@@ -51,6 +55,11 @@ impl Inspector {
             lane.cleared_by = self.next_id - 1;
         }
         self.lanes.keep_open(open);
+        self.cover();
+    }
+
+    /// Settles which window each event's text needs.
+    pub(super) fn cover(&mut self) {
         let lanes = &self.lanes;
         self.queue.cover(|ends| {
             ends.iter()
@@ -61,7 +70,8 @@ impl Inspector {
 
     fn open_window(&mut self, index: usize, span: Range<usize>, seen: usize, last: bool) {
         self.windows_cut += 1;
-        let id = self.pend(index, span.clone(), seen, last, !self.plan.scored);
+        let moment = if last { Moment::End } else { Moment::Window };
+        let id = self.pend(index, span.clone(), seen, moment, !self.plan.scored);
         if self.plan.scored {
             let lane = &self.lanes[index];
             let text = lane.text[span.clone()].into();
@@ -70,35 +80,33 @@ impl Inspector {
     }
 
     /// Asks detectors and patterns once more about a lane that has ended: what they could not decide before its end.
-    fn ask_again(&mut self, index: usize) {
+    pub(super) fn ask_again(&mut self, index: usize) {
         let end = self.lanes[index].text.len();
-        self.pend(index, end..end, end, true, true);
+        self.pend(index, end..end, end, Moment::End, true);
     }
 
-    fn pend(&mut self, index: usize, span: Range<usize>, seen: usize, last: bool, decided: bool) -> u64 {
+    pub(super) fn pend(&mut self, index: usize, span: Range<usize>, seen: usize, moment: Moment, decided: bool) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         let lane = &self.lanes[index];
         let text = &lane.text[..span.end];
-        let findings = self
-            .plan
-            .detectors
-            .iter()
-            .zip(&mut self.watches[index])
-            .filter_map(|(detector, watch)| {
-                watch.look(&**detector, lane.lane.channel, text, last).map(|found| (found, detector.source()))
-            })
-            .collect();
+        let watching = &mut self.watching[index];
+        let mut findings = Vec::new();
+        if self.by_event && moment == Moment::End {
+            // A long text that comes at once is gone through as one that grows.
+            watching.look(&self.plan.detectors, lane.lane.channel, text, Moment::Passing, &mut findings);
+        }
+        watching.look(&self.plan.detectors, lane.lane.channel, text, moment, &mut findings);
+        let measured = !self.by_event || watching.is_due_to_measure(text.len(), moment);
+        let last = moment == Moment::End;
         let result = decided.then_some(Ok(Scores::ZERO));
-        self.windows.push_back(Pending { id, lane: index, span, seen, last, findings, result });
+        self.windows.push_back(Pending { id, lane: index, span, seen, last, measured, findings, result });
         id
     }
 
     /// Takes the results that have come, in the order of the windows: the outcome does not depend on which was scored first.
     pub(super) fn apply(&mut self) {
         while !self.done && self.windows.front().is_some_and(|window| window.result.is_some()) {
-            // What earlier windows cleared leaves first: what the client has does not depend on how many results came at once.
-            self.release();
             let Some(window) = self.windows.pop_front() else { return };
             self.weigh(&window);
             self.judged = window.id;
@@ -109,6 +117,7 @@ impl Inspector {
         let mut scores = match &window.result {
             Some(Ok(scores)) => *scores,
             Some(Err(reason)) => {
+                self.let_out(false);
                 if !self.let_through(*reason) {
                     return;
                 }
@@ -119,7 +128,7 @@ impl Inspector {
         for (finding, source) in &window.findings {
             scores.raise(finding.label, finding.score, *source);
         }
-        let signals = self.measured(window);
+        let signals = if window.measured { self.measured(window) } else { Signals::default() };
         self.worst.scores.merge(&scores);
         self.worst.signals.merge(&signals);
         let lane = &self.lanes[window.lane];
@@ -140,6 +149,8 @@ impl Inspector {
         if hit.action == Action::Allow {
             return;
         }
+        // What earlier windows cleared leaves first: what the client has does not depend on how many results came at once.
+        self.let_out(false);
         let lane = &self.lanes[window.lane];
         let finding = window.findings.iter().map(|(finding, _)| finding).find(|finding| hit.labels.contains(&finding.label));
         let bytes = hit
@@ -290,10 +301,14 @@ impl Inspector {
 
     /// Releases what may leave, and ends the answer when all has left.
     pub(super) fn release(&mut self) {
+        self.let_out(self.finished && self.windows.is_empty());
+    }
+
+    /// Releases what the windows judged so far clear. `over`: they are all there will be.
+    fn let_out(&mut self, over: bool) {
         if self.done {
             return;
         }
-        let over = self.finished && self.windows.is_empty();
         if over && self.delivery == Delivery::Whole && !self.shadow() && self.worst.action >= Action::Retry {
             if let Cause::Rule(rule) = self.worst.cause {
                 self.worst.action = self.settle(self.worst.action, rule);

@@ -4,91 +4,35 @@
 //! Upstream bytes are cut into events, events into text, text into windows. An event is released, in order and byte for byte, once
 //! every window that covers its text has been judged well. What could not be understood or scored follows the policy and is noted.
 
+#[cfg(test)]
+mod event_tests;
+mod events;
 mod judge;
 mod lane;
 mod places;
+mod plan;
 mod queue;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use crate::detect::{Detector, Finding, Watched};
-use crate::dialect::{Cut, Dialect, DialectError, Exchange, Facts, Progress, Reading};
+use crate::detect::Finding;
+use crate::dialect::{Cut, DialectError, Facts, Progress, Reading};
 use crate::frame::{Event, Framer, Framing, sniff, sse};
-use crate::policy::{Mode, Policy, Retry, SessionFacts, StreamMode};
+use crate::policy::{Mode, StreamMode};
 use crate::score::{Scores, Source};
-use crate::text::{Lane, Span, Str};
+use crate::text::Lane;
 use crate::verdict::{Unscored, Verdict};
 
+use events::Watching;
 use lane::{Full, LaneState, Lanes};
 use queue::{Held, Queue};
 
-/// What one exchange is inspected with.
-#[derive(Clone)]
-pub struct Plan {
-    /// The wire format.
-    pub dialect: Arc<dyn Dialect>,
-    /// The request.
-    pub exchange: Arc<Exchange>,
-    /// The policy.
-    pub policy: Arc<Policy>,
-    /// Detectors beside the model.
-    pub detectors: Arc<[Box<dyn Detector>]>,
-    /// The conversation.
-    pub session: SessionFacts,
-    /// Whether a scorer answers [`Step::Score`]; without one, detectors and patterns judge alone.
-    pub scored: bool,
-    /// Asked, once, when the answer needs a retry and no byte has left; `None`: never possible.
-    pub gate: Option<Arc<dyn RetryGate>>,
-    /// The response's content type.
-    pub content_type: Option<Str>,
-    /// Whether a whole answer must be held whatever the policy says (its body is compressed, its conversation drifts).
-    pub whole: bool,
-    /// Only watch, whatever the policy's mode: judge everything, cut nothing.
-    pub watch: bool,
-    /// Bytes that may be held.
-    pub held_limit: usize,
-}
-
-/// Decides whether an answer may be thrown away for another attempt.
-pub trait RetryGate: Send + Sync + 'static {
-    /// Whether another attempt is made. Saying yes spends it. `committed`: bytes have left, so it cannot be.
-    fn may_retry(&self, retry: &Retry, committed: bool) -> bool;
-}
-
-/// A window to score.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Window {
-    /// Its number: give it back with the result.
-    pub id: u64,
-    /// Where it is in the answer.
-    pub span: Span,
-    /// Its text.
-    pub text: Str,
-}
-
-/// What to do next.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Score this and call [`Inspector::judge`]. Several may be out at once.
-    Score(Window),
-    /// Send these original bytes.
-    Release {
-        /// The bytes.
-        bytes: Bytes,
-        /// Whether there is answer text among them.
-        text: bool,
-    },
-    /// The answer is over and everything has been released.
-    End(Box<Verdict>),
-    /// Send nothing more of the answer. If bytes were released ([`Inspector::committed`]) the stream ends with
-    /// [`Inspector::epilogue`]; else the caller may retry or refuse.
-    Cut(Box<Verdict>),
-}
+pub use plan::{Plan, RetryGate, Step, Window};
 
 /// How bytes are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +55,8 @@ struct Pending {
     span: std::ops::Range<usize>,
     seen: usize,
     last: bool,
+    /// Whether the text's signals are measured here.
+    measured: bool,
     findings: Vec<(Finding, Source)>,
     result: Option<Result<Scores, Unscored>>,
 }
@@ -126,8 +72,14 @@ pub struct Inspector {
     facts: Facts,
     progress: Progress,
     lanes: Lanes,
-    /// What each detector remembers of each lane.
-    watches: Vec<Vec<Watched>>,
+    /// What the detectors remember of each lane.
+    watching: Vec<Watching>,
+    /// Nobody scores, and the detectors remember: text is judged event by event.
+    by_event: bool,
+    /// The beginning is held for a whole window, for a retry may be wanted.
+    opening: bool,
+    /// Bytes of text that have been looked at event by event.
+    passed: usize,
     queue: Queue,
     windows: VecDeque<Pending>,
     next_id: u64,
@@ -158,6 +110,8 @@ impl Inspector {
         let shadow = plan.watch || plan.policy.mode == Mode::Shadow;
         Inspector {
             delivery: if shadow { Delivery::AtOnce } else { Delivery::Undecided },
+            by_event: !plan.scored && !plan.policy.withholds_by_measures(),
+            opening: false,
             plan,
             framing: None,
             framer: None,
@@ -165,7 +119,8 @@ impl Inspector {
             facts: Facts::default(),
             progress: Progress::default(),
             lanes: Lanes::new(),
-            watches: Vec::new(),
+            watching: Vec::new(),
+            passed: 0,
             queue: Queue::default(),
             windows: VecDeque::new(),
             next_id: 1,
@@ -424,6 +379,7 @@ impl Inspector {
                 StreamMode::Observe => Delivery::AtOnce,
             };
         }
+        self.opening = self.delivery == Delivery::Windows && self.plan.gate.is_some() && self.plan.policy.retries();
     }
 
     fn feed(&mut self, chunk: Bytes) {
@@ -467,9 +423,10 @@ impl Inspector {
                     }
                 }
                 held.marks = std::mem::take(&mut reading.marks);
-                for lane in &self.lanes[self.watches.len()..] {
-                    let detectors = self.plan.detectors.iter();
-                    self.watches.push(detectors.map(|detector| Watched::new(&**detector, lane.lane.channel)).collect());
+                for lane in &self.lanes[self.watching.len()..] {
+                    let watching = Watching::new(&self.plan.detectors, lane.lane.channel);
+                    self.by_event &= watching.remembers();
+                    self.watching.push(watching);
                 }
                 // The text of lanes beyond the limit is not kept, so it cannot be judged.
                 if full && !self.let_through(Unscored::TooLarge) {
@@ -483,16 +440,20 @@ impl Inspector {
                 }
             }
         }
-        // Only what has grown can have become due. Where nothing waits for a window, windows are cut only when full: fewer of them,
-        // over the same text.
-        let due = held.ends.iter().any(|(lane, _)| match self.delivery {
-            Delivery::Whole => self.lanes[*lane].windower.full(),
-            _ => self.lanes[*lane].windower.due(),
-        });
+        let grown: SmallVec<[usize; 2]> = held.ends.iter().map(|(lane, _)| *lane).collect();
         self.hold(held);
         if self.delivery == Delivery::AtOnce {
             self.release();
         }
+        if self.by_event {
+            return self.event(&grown);
+        }
+        // Only what has grown can have become due. Where nothing waits for a window, windows are cut only when full: fewer of them,
+        // over the same text.
+        let due = grown.iter().any(|lane| match self.delivery {
+            Delivery::Whole => self.lanes[*lane].windower.full(),
+            _ => self.lanes[*lane].windower.due(),
+        });
         if due {
             self.cut_windows(false);
             self.apply();

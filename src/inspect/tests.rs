@@ -1,13 +1,15 @@
 //! The inspector as a table and as properties, with a toy wire format: every line is a case that an upstream can bring about.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::StatusCode;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::{Amendment, Api, ApiError, Block, Delta, Mark, Recognised, Refusal, Reply, RequestHead};
+use crate::dialect::{Amendment, Api, ApiError, Block, Delta, Dialect, Exchange, Mark, Recognised, Refusal, Reply, RequestHead};
+use crate::policy::{Policy, Retry, SessionFacts};
 use crate::score::{Label, Score};
 use crate::text::{Channel, MAX_LANES};
 use crate::verdict::{Action, Cause};
@@ -125,7 +127,7 @@ fn score(text: &str) -> Result<Scores, Unscored> {
     if text.contains("ERR") { Err(Unscored::Error) } else { Ok(scores) }
 }
 
-struct Yes(AtomicU32);
+pub(super) struct Yes(pub(super) AtomicU32);
 
 impl RetryGate for Yes {
     fn may_retry(&self, _: &Retry, committed: bool) -> bool {
@@ -134,7 +136,7 @@ impl RetryGate for Yes {
     }
 }
 
-fn plan(policy: Policy) -> Plan {
+pub(super) fn plan(policy: Policy) -> Plan {
     Plan {
         dialect: Arc::new(Toy),
         exchange: Arc::new(Exchange::unknown(Api::Custom)),
@@ -152,16 +154,16 @@ fn plan(policy: Policy) -> Plan {
 
 /// What came of one answer.
 #[derive(Debug, PartialEq)]
-struct Ran {
-    sent: String,
-    verdict: Verdict,
-    cut: bool,
-    committed: bool,
-    unscored: Vec<Unscored>,
+pub(super) struct Ran {
+    pub(super) sent: String,
+    pub(super) verdict: Verdict,
+    pub(super) cut: bool,
+    pub(super) committed: bool,
+    pub(super) unscored: Vec<Unscored>,
 }
 
 /// Feeds chunks; results come back after `lag` further chunks, the last asked first.
-fn run(plan: Plan, chunks: &[&[u8]], lag: usize) -> Ran {
+pub(super) fn run(plan: Plan, chunks: &[&[u8]], lag: usize) -> Ran {
     let mut inspector = Inspector::new(plan);
     let mut sent = Vec::new();
     let mut out: Vec<(usize, Window)> = Vec::new();
@@ -201,7 +203,7 @@ fn run(plan: Plan, chunks: &[&[u8]], lag: usize) -> Ran {
     }
 }
 
-fn sse(events: &[&str]) -> String {
+pub(super) fn sse(events: &[&str]) -> String {
     events.iter().map(|event| format!("data: {event}\n\n")).collect()
 }
 
@@ -454,7 +456,7 @@ fn event() -> impl Strategy<Value = String> {
     ]
 }
 
-fn chunked<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
+pub(super) fn chunked<'a>(body: &'a [u8], cuts: &[prop::sample::Index]) -> Vec<&'a [u8]> {
     let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(body.len() + 1)).collect();
     at.push(body.len());
     at.sort_unstable();

@@ -259,6 +259,20 @@ impl Policy {
         }
     }
 
+    /// Whether a rule may answer with a retry.
+    #[must_use]
+    pub fn retries(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action == Action::Retry)
+    }
+
+    /// Whether a rule that withholds text asks for more of it than patterns and labels: signals, or anything in a `when`. Then it must be
+    /// asked before each piece of text leaves, however little that is.
+    #[must_use]
+    pub fn withholds_by_measures(&self) -> bool {
+        let measures = |rule: &Rule| rule.signal.is_some() || rule.when.as_ref().is_some_and(Expression::asks_about_the_answer);
+        self.rules.iter().any(|rule| rule.action >= Action::Retry && measures(rule))
+    }
+
     /// How many bytes at the end of `text` may be the beginning of a match that a rule would block or retry for: in `hold` they do not
     /// leave yet. At most the length of the longest such pattern; 256 for patterns without a longest match.
     #[must_use]

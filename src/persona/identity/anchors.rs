@@ -17,6 +17,33 @@ pub(super) type Needs = &'static [&'static [&'static str]];
 const SPREAD: usize = 256;
 const FRESH: usize = 512;
 
+/// How statements about oneself begin, and how many bytes such a beginning waits for a name.
+const OPENERS: [&str; 22] = [
+    "i'm",
+    "i’m",
+    "im",
+    "i am",
+    "my name",
+    "call me",
+    "ich bin",
+    "ich heiße",
+    "mein name",
+    "je suis",
+    "m'appelle",
+    "m’appelle",
+    "mon nom",
+    "soy",
+    "me llamo",
+    "mi nombre",
+    "sou",
+    "me chamo",
+    "meu nome",
+    "~私は",
+    "~我是",
+    "~저는",
+];
+const WAITS: usize = 32;
+
 /// Letters that fold to ASCII ones where case does not count: with them in the text every pattern is asked.
 const FOLDING: [&str; 2] = ["\u{17F}", "\u{212A}"];
 
@@ -27,6 +54,8 @@ enum Role {
     Name { exact: bool },
     /// One of a list of [`Needs`], by the list's number.
     Word { list: usize, whole: bool },
+    /// How a statement about oneself begins.
+    Opener { whole: bool },
     /// Anything may stand here.
     Wild,
 }
@@ -76,6 +105,10 @@ pub(super) struct Hints {
     name: usize,
     lists: Box<[usize]>,
     statements: Box<[usize]>,
+    /// Where the last beginning of a statement begins.
+    opener: Option<usize>,
+    /// Where the first words begin that may decide a statement, since [`Hints::settle`]; with its beginning, if that is near.
+    decisive: Option<usize>,
 }
 
 impl Anchors {
@@ -95,6 +128,10 @@ impl Anchors {
                 roles.push((Role::Name { exact }, name.into()));
             }
         }
+        roles.extend(OPENERS.iter().map(|word| {
+            let part = word.strip_prefix('~');
+            (Role::Opener { whole: part.is_none() }, Box::from(part.unwrap_or(word)))
+        }));
         let mut numbers: HashMap<&[&str], usize> = HashMap::new();
         let mut statements = Vec::new();
         let claims: &[Needs] = if claims { &human::NEEDS } else { &[] };
@@ -145,19 +182,31 @@ fn ascii_core(name: &str) -> &str {
 
 impl Hints {
     pub fn new(anchors: &Anchors) -> Self {
-        Hints { read: 0, name: 0, lists: vec![0; anchors.lists].into(), statements: vec![0; anchors.statements.len()].into() }
+        Hints {
+            read: 0,
+            name: 0,
+            lists: vec![0; anchors.lists].into(),
+            statements: vec![0; anchors.statements.len()].into(),
+            opener: None,
+            decisive: None,
+        }
     }
 
     /// Reads what `text` has more than at the last call.
     pub fn read(&mut self, anchors: &Anchors, text: &str) {
         let from = floor_char_boundary(text, self.read.saturating_sub(anchors.longest));
-        self.read = text.len();
+        let read = std::mem::replace(&mut self.read, text.len());
         let bytes = text.as_bytes();
         for hit in anchors.automaton.find_overlapping_iter(&bytes[from..]) {
             let (role, word) = &anchors.roles[hit.pattern()];
             let (start, end) = (from + hit.start(), from + hit.end());
+            if end <= read {
+                continue;
+            }
             let before = start.checked_sub(1).map(|at| bytes[at]);
             let after = bytes.get(end);
+            let within =
+                || before.is_some_and(|byte| byte.is_ascii_alphanumeric()) || after.is_some_and(u8::is_ascii_alphanumeric);
             match role {
                 Role::Name { exact } => {
                     let (first, last) = (bytes[start], bytes[end - 1]);
@@ -165,17 +214,22 @@ impl Hints {
                         || last.is_ascii_alphanumeric() && after.is_some_and(|byte| byte.is_ascii_lowercase() && *byte != b'v');
                     if !part && (!exact || bytes[start..end] == *word.as_bytes()) {
                         self.name = end;
+                        self.decides(start);
                     }
                 }
                 Role::Word { list, whole } => {
-                    let part =
-                        before.is_some_and(|byte| byte.is_ascii_alphanumeric()) || after.is_some_and(u8::is_ascii_alphanumeric);
-                    if !*whole || !part {
+                    if !*whole || !within() {
                         self.word(anchors, *list, start, end);
+                    }
+                }
+                Role::Opener { whole } => {
+                    if !*whole || !within() {
+                        self.opener = Some(start);
                     }
                 }
                 Role::Wild => {
                     self.name = end;
+                    self.decides(start);
                     self.lists.fill(end);
                     self.statements.fill(end);
                 }
@@ -189,8 +243,31 @@ impl Hints {
             let near = |other: &usize| self.lists[*other] != 0 && self.lists[*other] + SPREAD >= start;
             if anchors.statements[*statement].iter().all(near) {
                 self.statements[*statement] = end;
+                self.decides(start);
             }
         }
+    }
+
+    fn decides(&mut self, start: usize) {
+        let opener = self.opener.filter(|opener| *opener <= start && start - opener <= WAITS);
+        self.decisive = self.decisive.or(opener.or(Some(start)));
+    }
+
+    /// Where the words begin that may decide a statement which has not been looked at.
+    pub fn decisive(&self) -> Option<usize> {
+        self.decisive
+    }
+
+    /// The text has been looked at up to `seen`; what was read behind it is read again.
+    pub fn settle(&mut self, seen: usize) {
+        self.decisive = None;
+        self.opener = self.opener.filter(|opener| *opener >= seen);
+        self.read = self.read.min(seen);
+    }
+
+    /// Where a statement begins that the name in may be yet to come: at most a few words back.
+    pub fn begun(&self, len: usize) -> Option<usize> {
+        self.opener.filter(|opener| len - opener <= WAITS)
     }
 
     /// What there may be that reaches past `seen`, which was read to before. `again`: nothing new has come, and nothing will.

@@ -95,7 +95,7 @@ impl<'t> Sentence<'t> {
 }
 
 /// Whether `c`, which ends at `behind`, ends a sentence.
-fn ends_sentence(text: &str, behind: usize, c: char) -> bool {
+pub(super) fn ends_sentence(text: &str, behind: usize, c: char) -> bool {
     match c {
         '\n' | '。' | '！' | '？' => true,
         '.' | '!' | '?' | '…' => {

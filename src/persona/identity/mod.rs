@@ -20,14 +20,16 @@ mod cues_cjk;
 mod human;
 mod names;
 mod unknown;
+mod watch;
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use self::anchors::{Anchors, Hints, Wanted};
+use self::anchors::{Anchors, Wanted};
 use self::clause::Sentence;
 use self::cues::{Claim, Cue, Place};
 use self::names::{Family, Kind, Naming, OwnNames};
+use self::watch::IdentityWatch;
 use super::Persona;
 use crate::detect::prose::{Part, Prose};
 use crate::detect::{Detector, Finding, Silent, Watch};
@@ -64,13 +66,6 @@ struct Rules {
     machine: bool,
     roleplay: bool,
     anchors: Anchors,
-}
-
-/// The memory of one lane.
-struct IdentityWatch {
-    rules: Arc<Rules>,
-    hints: Hints,
-    seen: usize,
 }
 
 /// The well-known names of models and makers in a text, and where each begins.
@@ -296,19 +291,7 @@ impl Detector for IdentityDetector {
         if !is_looked_at(channel) {
             return Some(Box::new(Silent));
         }
-        Some(Box::new(IdentityWatch { rules: self.rules.clone(), hints: Hints::new(&self.rules.anchors), seen: 0 }))
-    }
-}
-
-impl Watch for IdentityWatch {
-    fn look(&mut self, text: &str, last: bool) -> Option<Finding> {
-        self.hints.read(&self.rules.anchors, text);
-        let seen = std::mem::replace(&mut self.seen, text.len());
-        let wanted = self.hints.wanted(&self.rules.anchors, seen, last && seen == text.len());
-        if wanted.is_nothing() {
-            return None;
-        }
-        self.rules.examine(text, seen, last, wanted)
+        Some(Box::new(IdentityWatch::new(self.rules.clone())))
     }
 }
 

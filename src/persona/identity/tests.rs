@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::detect::Moment;
 use crate::persona::Identity;
 
 fn aria() -> Persona {
@@ -256,12 +257,12 @@ proptest! {
         for step in steps.iter().cycle() {
             let end = crate::text::ceil_char_boundary(&text, seen + step);
             let (text, last) = (&text[..end], end == text.len());
-            prop_assert_eq!(watch.look(text, last), detector.examine(Channel::Answer, text, seen, last), "{:?} from {}", text, seen);
+            prop_assert_eq!(watch.look(text, if last { Moment::End } else { Moment::Window }), detector.examine(Channel::Answer, text, seen, last), "{:?} from {}", text, seen);
             seen = end;
             if last {
                 break;
             }
         }
-        prop_assert_eq!(watch.look(&text, true), detector.examine(Channel::Answer, &text, seen, true));
+        prop_assert_eq!(watch.look(&text, Moment::End), detector.examine(Channel::Answer, &text, seen, true));
     }
 }
