@@ -51,6 +51,13 @@ impl<T> FairQueue<T> {
         self.len == 0
     }
 
+    /// How many items of a stream wait, and how many other streams have something waiting.
+    #[must_use]
+    pub fn standing(&self, stream: u64) -> (usize, usize) {
+        let own = self.lines.get(&stream).map_or(0, VecDeque::len);
+        (own, self.lines.len() - usize::from(own > 0))
+    }
+
     /// Offers an item of a stream. When the queue is full the longest line gives way, so a heavy stream sheds its own load and not
     /// that of the others.
     pub fn push(&mut self, stream: u64, item: T) -> Offer<T> {
@@ -132,6 +139,7 @@ mod tests {
         ticket(queue.push(2, "b2"));
         ticket(queue.push(3, "c1"));
         assert_eq!(queue.len(), 7);
+        assert_eq!([1, 2, 3, 4].map(|stream| queue.standing(stream)), [(4, 2), (2, 2), (1, 2), (0, 3)]);
         assert_eq!(drain(&mut queue), ["a1", "b1", "c1", "a2", "b2", "a3", "a4"]);
         assert!(queue.is_empty());
     }

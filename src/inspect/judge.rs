@@ -226,6 +226,16 @@ impl Inspector {
         self.steps.push_back(Step::Cut(Box::new(self.worst.clone())));
     }
 
+    /// Whether an answer of which nothing has left is withheld if this window is not scored.
+    pub(super) fn is_lost_without(&self, id: u64, reason: Unscored) -> bool {
+        let blocks = self.plan.policy.on_unscored(reason).0 == Fallback::Block;
+        blocks
+            && !self.committed
+            && !self.done
+            && !self.shadow()
+            && self.windows.binary_search_by_key(&id, |window| window.id).is_ok()
+    }
+
     /// Text could not be judged: notes why, and asks the policy. `false`: the answer has been cut.
     pub(super) fn let_through(&mut self, reason: Unscored) -> bool {
         if !self.unscored.contains(&reason) {

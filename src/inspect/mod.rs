@@ -166,6 +166,13 @@ impl Inspector {
 
     /// Takes in the result of a window.
     pub fn judge(&mut self, id: u64, result: Result<Scores, Unscored>) {
+        if let Err(reason @ (Unscored::Overload | Unscored::Deadline)) = result
+            && self.is_lost_without(id, reason)
+        {
+            // Nothing of it will leave, so its other windows need not be scored: there is no time for all as it is.
+            self.let_through(reason);
+            return;
+        }
         if let Ok(at) = self.windows.binary_search_by_key(&id, |window| window.id) {
             self.windows[at].result = Some(result);
         }

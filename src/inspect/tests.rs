@@ -323,6 +323,47 @@ fn what_cannot_be_judged_follows_the_policy_and_is_noted() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_judged_in_time_does_not_wait_for_its_other_windows() {
+    let text = format!("{{ {}", "filler ".repeat(40));
+    let inspect = |head: &str| {
+        let mut plan = plan(policy(head));
+        plan.content_type = Some("application/json".into());
+        let mut inspector = Inspector::new(plan);
+        inspector.push(Bytes::from(text.clone()));
+        inspector.finish();
+        let windows: Vec<u64> = std::iter::from_fn(|| inspector.next_step())
+            .filter_map(|step| if let Step::Score(window) = step { Some(window.id) } else { None })
+            .collect();
+        assert!(windows.len() > 2);
+        (inspector, windows)
+    };
+    for reason in [Unscored::Overload, Unscored::Deadline] {
+        let (mut inspector, windows) = inspect("");
+        inspector.judge(windows[1], Err(reason));
+        let Some(Step::Cut(verdict)) = inspector.next_step() else { panic!("it waits") };
+        assert_eq!((verdict.cause, inspector.windows_out(), inspector.committed()), (Cause::Unscored(reason), 0, false));
+    }
+    for head in ["on_overload = \"allow\"", "mode = \"shadow\""] {
+        let (mut inspector, windows) = inspect(head);
+        inspector.judge(windows[1], Err(Unscored::Overload));
+        assert!(!inspector.done() && inspector.windows_out() >= windows.len(), "{head}");
+    }
+    // What a client has begun to get goes on in order.
+    let mut inspector = Inspector::new(plan(policy("")));
+    inspector.push(Bytes::from(sse(&["0a:one two three four "])));
+    let Some(Step::Score(first)) = inspector.next_step() else { panic!("a window") };
+    inspector.judge(first.id, score(&first.text));
+    inspector.push(Bytes::from(sse(&["0a:five six seven eight ", "0a:nine ten eleven twelve "])));
+    let out: Vec<Step> = std::iter::from_fn(|| inspector.next_step()).collect();
+    assert!(matches!(&out[..], [Step::Release { .. }, Step::Score(_), Step::Score(_)]), "{out:?}");
+    inspector.judge(3, Err(Unscored::Overload));
+    assert!(!inspector.done());
+    inspector.judge(2, Ok(Scores::ZERO));
+    let out: Vec<Step> = std::iter::from_fn(|| inspector.next_step()).collect();
+    assert!(matches!(&out[..], [Step::Release { .. }, Step::Cut(_)]), "{out:?}");
+}
+
+#[test]
 fn bytes_in_no_framing_follow_on_unknown() {
     let mut opaque = plan(policy("on_unknown = \"allow\""));
     opaque.content_type = None;

@@ -2,8 +2,11 @@
 //! [`Classifier`], and takes one window at a time (a batch gains nothing on a CPU and makes scores depend on their neighbours).
 //!
 //! A window leaves the queue by being scored, by its caller going away, by its deadline, or by giving way when the queue is full;
-//! never silently. A classifier that panics fails its window and is built anew; while a thread cannot rebuild its classifier the
+//! never silently. One whose turn cannot come before its deadline is refused when it comes: to wait in vain would only take the
+//! classifier's time from answers that can be judged. A classifier that panics fails its window and is built anew; while a thread cannot rebuild its classifier the
 //! others do its work, and when no thread has one, windows fail at once instead of waiting for their deadlines.
+
+mod pace;
 
 use std::fmt;
 use std::future::ready;
@@ -14,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use self::pace::Pace;
 use crate::infer::queue::{FairQueue, Offer, Ticket};
 use crate::infer::{BoxFuture, Classifier, Job, ScoreError, Scored, Scorer, Stage};
 
@@ -54,7 +58,7 @@ impl Pool {
         F: Fn(usize) -> Result<Box<dyn Classifier>, E> + Send + Sync + 'static,
     {
         let workers = workers.max(1);
-        let state = State { queue: FairQueue::new(queue), closed: false, able: workers };
+        let state = State { queue: FairQueue::new(queue), pace: Pace::default(), closed: false, able: workers };
         let shared = Arc::new(Shared { state: Mutex::new(state), work: Condvar::new(), closing: Condvar::new() });
         let build = Arc::new(build);
         let (report, reports) = std::sync::mpsc::channel();
@@ -97,6 +101,10 @@ impl Scorer for Pool {
         let mut state = self.shared.lock();
         if state.closed || state.able == 0 {
             return Box::pin(ready(Err(ScoreError::Failed("no thread has a working classifier".into()))));
+        }
+        let (own, others) = state.queue.standing(job.stream);
+        if !state.pace.is_in_time(own, others, state.able, deadline) {
+            return Box::pin(ready(Err(ScoreError::Overloaded)));
         }
         let (ticket, displaced) = match state.queue.push(job.stream, Waiting { job, arrived, reply }) {
             Offer::Queued(ticket) => (ticket, None),
@@ -159,6 +167,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     queue: FairQueue<Waiting>,
+    pace: Pace,
     closed: bool,
     /// Threads that have a classifier, or have just lost it and are making their first attempt at another.
     able: usize,
@@ -267,6 +276,7 @@ impl<F: Fn() -> Result<Box<dyn Classifier>, String>> Worker<'_, F> {
         match attempt(|| classifier.classify(&waiting.job.context, &waiting.job.text)) {
             Ok(result) => {
                 let computed = begun.elapsed();
+                self.shared.lock().pace.took(computed);
                 waiting.answer(result.map(|scores| Scored { scores, stage: Stage::Second, cached: false, queued, computed }));
                 true
             }

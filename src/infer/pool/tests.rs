@@ -96,6 +96,45 @@ async fn a_full_queue_refuses_at_once_and_the_longest_line_gives_way() {
 }
 
 #[tokio::test]
+async fn a_window_whose_turn_cannot_come_in_time_is_refused_at_once() {
+    const SECOND: Duration = Duration::from_secs(1);
+    let (pool, log, open) = gated(99);
+    let running = pool.score(job(1, "a0", LONG));
+    until(|| log.lock().unwrap().len() == 1).await;
+    // As if each window took a second: twenty seconds, less a tenth, are eighteen windows.
+    pool.shared.lock().pace.took(SECOND);
+    let waiting: Vec<_> = (2..=18).map(|stream| pool.score(job(stream, "one", LONG))).collect();
+    assert_eq!(pool.queue_length(), 17);
+    let last = pool.score(job(19, "last", LONG));
+    assert_eq!(pool.score(job(20, "late", LONG)).await, Err(ScoreError::Overloaded));
+    assert_eq!(
+        pool.score(job(2, "second", LONG)).await,
+        Err(ScoreError::Overloaded),
+        "another round is more than there is time for"
+    );
+    assert_eq!(pool.queue_length(), 18);
+    drop(waiting);
+    let second = pool.score(job(19, "second", LONG));
+    assert_eq!(pool.queue_length(), 2, "those that have left are not before it");
+    for _ in 0..3 {
+        open.send(()).unwrap();
+    }
+    for window in [running, last, second] {
+        window.await.unwrap();
+    }
+    assert_eq!(*log.lock().unwrap(), ["a0", "last", "second"]);
+}
+
+#[tokio::test]
+async fn what_windows_take_is_measured() {
+    let (pool, _, open) = gated(9);
+    open.send(()).unwrap();
+    pool.score(job(1, "a", LONG)).await.unwrap();
+    // However little it was: nothing is possible in no time at all.
+    assert_eq!(pool.score(job(1, "b", Duration::ZERO)).await, Err(ScoreError::Overloaded));
+}
+
+#[tokio::test]
 async fn a_deadline_holds_while_waiting_and_spares_the_classifier() {
     let (pool, log, open) = gated(9);
     let running = pool.score(job(1, "a0", LONG));
