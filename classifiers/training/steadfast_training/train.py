@@ -239,12 +239,17 @@ def settle(model: Classifier, moving: list[torch.nn.Parameter], average: list[to
     model.eval()
 
 
-def blend() -> None:
-    """Averages the parts' weights into build/model.pt. Short runs from the same weights lie in one basin, and their mean is better than any."""
+def blend(anchor: float = 0.0) -> None:
+    """Averages the parts' weights into build/model.pt. Short runs from the same weights lie in one basin, and their mean is better than any.
+
+    `anchor` is the share of the weights that training began at: what these knew of texts that training shows few of is kept in part.
+    """
     paths = sorted(BUILD.glob("model.part*.pt"))
     paths = [p for p in paths if "checkpoint" not in p.name]
     if not paths:
         raise SystemExit(f"{BUILD}: no model.part*.pt; run train --part 1, --part 2 … first")
     states = [torch.load(p, map_location="cpu", weights_only=True) for p in paths]
-    torch.save({k: torch.stack([s[k] for s in states]).mean(dim=0) for k in states[0]}, BUILD / "model.pt")
-    print(f"blend: model.pt is the mean of {', '.join(p.name for p in paths)}")
+    begun = fresh_model().state_dict()
+    mixed = {k: torch.lerp(torch.stack([s[k] for s in states]).mean(dim=0), begun[k], anchor) for k in begun}
+    torch.save(mixed, BUILD / "model.pt")
+    print(f"blend: model.pt is the mean of {', '.join(p.name for p in paths)}" + (f", with {anchor:g} of the weights that training began at" if anchor else ""))

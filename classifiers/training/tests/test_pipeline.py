@@ -6,12 +6,13 @@ import tempfile
 import types
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from steadfast_training import export, golden, layout, metrics, shipped, tokenizer, vocabulary, windows
+from steadfast_training import export, golden, layout, metrics, shipped, tokenizer, train, vocabulary, windows
 from steadfast_training.benign import odd
 from steadfast_training.compose import endorsed, quoted
 from steadfast_training.degenerate import degenerate
@@ -311,6 +312,20 @@ class Sieves(unittest.TestCase):
             for _ in range(100):
                 sieve.draw()
             self.assertTrue(low < sieve.kept / sieve.seen < high, sieve.kept / sieve.seen)
+
+
+class Blends(unittest.TestCase):
+    def test_the_anchor_is_the_share_of_the_weights_that_training_began_at(self):
+        begun, ended = (Classifier(20, 1, FACTS) for _ in range(2))
+        for network, value in ((begun, 1.0), (ended, 3.0)):
+            for parameter in network.parameters():
+                torch.nn.init.constant_(parameter, value)
+        with tempfile.TemporaryDirectory() as name, mock.patch.object(train, "BUILD", Path(name)), mock.patch.object(train, "fresh_model", lambda: begun):
+            torch.save(ended.state_dict(), Path(name) / "model.part1.pt")
+            for anchor, value in ((0.0, 3.0), (0.25, 2.5)):
+                train.blend(anchor)
+                mixed = torch.load(Path(name) / "model.pt", weights_only=True)
+                self.assertTrue(all(torch.allclose(tensor, torch.tensor(value)) for tensor in mixed.values()))
 
 
 class Figures(unittest.TestCase):
