@@ -34,7 +34,10 @@ fn whole(dialect: &dyn Dialect, data: &str) -> Option<bool> {
 
 #[test]
 fn an_event_of_another_shape_is_not_one_without_text() {
-    let other: [(&dyn Dialect, &str); 11] = [
+    let other: [(&dyn Dialect, &str); 14] = [
+        (&openai_chat::OpenAiChat, r#"{"choices":[{"index":0,"answer":"TEXT"}]}"#),
+        (&openai_chat::OpenAiChat, r#"{"choices":[{"messages":[{"delta":{"content":"TEXT"}}]}]}"#),
+        (&openai_chat::OpenAiChat, r#"{"choices":[{"delta":{},"messages":[{"role":"assistant","content":"TEXT"}]}]}"#),
         (&openai_chat::OpenAiChat, r#"{"is_finished":false,"event_type":"text-generation","text":"TEXT"}"#),
         (&openai_chat::OpenAiChat, r#"{"id":"x","answer":"TEXT"}"#),
         (&openai_completions::OpenAiCompletions, r#"{"index":0,"answer":"TEXT"}"#),

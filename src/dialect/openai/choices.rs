@@ -207,7 +207,7 @@ fn choices<'a>(json: &mut Pull<'a>, first: u32, out: &mut Reading<'a>) -> Result
 
 /// One choice, number `first` and `position` where it does not say.
 fn choice<'a>(json: &mut Pull<'a>, first: u32, position: u32, out: &mut Reading<'a>) -> Result<(), DialectError> {
-    let (mut index, mut delta, mut message, mut text, mut reason) = (None, None, None, None, None);
+    let (mut index, mut delta, mut message, mut text, mut reason, mut several) = (None, None, None, None, None, None);
     if !json.object("choice")? {
         return Err(DialectError::Malformed("choice"));
     }
@@ -217,7 +217,13 @@ fn choice<'a>(json: &mut Pull<'a>, first: u32, position: u32, out: &mut Reading<
         "message" => json.once(&mut message, |json| Message::read(json, "message")),
         "text" => json.once(&mut text, |json| json.text("text")),
         "finish_reason" => json.once(&mut reason, Pull::optional),
+        "messages" => json.once(&mut several, Pull::optional),
     })?;
+    // Of whatever else a choice is made of, the text could not be found. (One that a filter took has nothing but its reason.)
+    let known = delta.is_some() || message.is_some() || text.is_some() || reason.is_some();
+    if !known || several.flatten().is_some() {
+        return Err(DialectError::Malformed("choice without a message"));
+    }
     let index = match index.flatten().filter(|index| !index.is_string()) {
         // Clients would put it elsewhere than at its place in the list.
         Some(index) => index.u32().ok_or(DialectError::Malformed("index of a choice"))?,

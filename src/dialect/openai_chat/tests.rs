@@ -345,7 +345,7 @@ fn an_answer_that_is_malformed_late_says_what_it_is_all_the_same() {
 
 #[test]
 fn a_list_of_choices_has_a_greatest_length() {
-    let body = |choices: usize| format!(r#"{{"choices":[{}]}}"#, vec!["{}"; choices].join(","));
+    let body = |choices: usize| format!(r#"{{"choices":[{}]}}"#, vec![r#"{"text":""}"#; choices].join(","));
     assert_eq!(reply(&body(MAX_LANES)).unwrap().marks.len(), MAX_LANES);
     assert_eq!(reply(&body(MAX_LANES + 1)), Err(DialectError::Malformed("choices")));
 }
