@@ -170,16 +170,18 @@ impl LaneState {
     }
 
     /// What a part's whole text says that its deltas did not: `None` if nothing; what follows if it continues them; all of it if it
-    /// contradicts them.
+    /// contradicts them, or if other parts have come between, since what follows would be judged after their text.
     fn beyond<'t>(&self, part: u32, whole: &'t str) -> Option<&'t str> {
         let mut rest = whole;
-        for stretch in self.places.find(part).map_or(&[][..], |part| &self.parts[part].1) {
+        let stretches = self.places.find(part).map_or(&[][..], |part| &self.parts[part].1);
+        for stretch in stretches {
             match rest.strip_prefix(&self.text[stretch.clone()]) {
                 Some(after) => rest = after,
                 None => return Some(whole),
             }
         }
-        (!rest.is_empty()).then_some(rest)
+        let apart = stretches.last().is_some_and(|stretch| stretch.end < self.text.len());
+        (!rest.is_empty()).then_some(if apart { whole } else { rest })
     }
 
     /// What the client has of this lane, by part.
@@ -224,6 +226,8 @@ mod tests {
         assert!(state.push(&whole(1, "something else")));
         assert!(state.text.ends_with("something else"));
         assert!(state.push(&whole(7, "never streamed")));
+        assert!(state.push(&whole(0, "Good day, foolish one")));
+        assert!(state.text.ends_with("never streamedGood day, foolish one"), "judged in one run");
     }
 
     #[test]

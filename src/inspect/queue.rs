@@ -24,6 +24,11 @@ impl Held {
         Held { raw, marks: SmallVec::new(), ends: SmallVec::new(), need: None }
     }
 
+    /// The memory that it takes, in about: an upstream may send nothing but line breaks.
+    fn weight(&self) -> usize {
+        self.raw.len().max(size_of::<Held>())
+    }
+
     /// A lane's text has grown by it, to this length.
     pub(super) fn grew(&mut self, lane: usize, len: usize) {
         match self.ends.last_mut() {
@@ -37,6 +42,7 @@ impl Held {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     events: VecDeque<Held>,
+    /// What they weigh: see [`Held::weight`].
     bytes: usize,
     /// Events at the front whose need is known.
     covered: usize,
@@ -46,7 +52,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn push(&mut self, held: Held) {
-        self.bytes += held.raw.len();
+        self.bytes += held.weight();
         self.waiting += usize::from(!held.ends.is_empty());
         self.events.push_back(held);
     }
@@ -87,7 +93,7 @@ impl Queue {
         {
             each(held);
             text |= !held.ends.is_empty();
-            self.bytes -= held.raw.len();
+            self.bytes -= held.weight();
             self.covered -= 1;
             let raw = self.events.pop_front().map(|held| held.raw).unwrap_or_default();
             match (&first, &mut joined) {

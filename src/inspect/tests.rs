@@ -387,6 +387,9 @@ fn more_than_may_be_held_is_judged_or_refused_never_released() {
     let body = sse(&["0a:words "; 30]);
     let ran = run(small, &[body.as_bytes()], 0);
     assert_eq!((ran.sent.as_str(), ran.verdict.cause), ("", Cause::Unscored(Unscored::TooLarge)));
+    // Small events take more memory than their bytes.
+    let ran = run(plan(policy("stream = \"buffer\"")), &[":\n".repeat(50_000).as_bytes()], 0);
+    assert_eq!((ran.sent.as_str(), ran.verdict.cause), ("", Cause::Unscored(Unscored::TooLarge)));
 }
 
 #[test]
