@@ -14,15 +14,17 @@ pub(super) struct Pace {
 impl Pace {
     /// A window took so long.
     pub fn took(&mut self, cost: Duration) {
-        self.cost = Some(self.cost.map_or(cost, |mean| (mean * (WINDOWS - 1) + cost) / WINDOWS));
+        // A pause of the whole machine in the middle of a window says nothing of the next one.
+        self.cost = Some(self.cost.map_or(cost, |mean| (mean * (WINDOWS - 1) + cost.min(mean * 4)) / WINDOWS));
     }
 
     /// Whether a window can still be scored within `deadline`: behind `own` of its own answer's, beside those of `others` answers, by so
     /// many `threads`. Before each of its own answer's windows, and before it, every other answer has a turn; one that is done counts on,
     /// for where this matters there are more answers than can be served and another takes its place. A tenth of the time is left for
-    /// windows that take longer than the mean.
+    /// windows that take longer than the mean. Where nothing waits the window is let in whatever the mean: without new windows a mean that
+    /// one long pause of the machine has spoilt would never become another.
     pub fn is_in_time(&self, own: usize, others: usize, threads: usize, deadline: Duration) -> bool {
-        let Some(cost) = self.cost else { return true };
+        let Some(cost) = self.cost.filter(|_| own + others > 0) else { return true };
         let turns = (own + 1) * (others + 1);
         // In whole turns of all threads: the last one may be alone.
         let rounds = u32::try_from(turns.div_ceil(threads.max(1))).unwrap_or(u32::MAX);
@@ -55,7 +57,8 @@ mod tests {
         assert!(in_time(1, 44, 1) && !in_time(1, 45, 1), "the second window has two rounds to wait");
         assert!(in_time(0, 179, 2) && !in_time(0, 180, 2), "two threads do two at a time");
         assert!(in_time(89, 0, 1) && !in_time(90, 0, 1), "its own answer's windows are all before it");
-        assert!(!pace.is_in_time(0, 0, 1, MS), "one that takes longer than its deadline alone");
+        assert!(pace.is_in_time(0, 0, 1, MS), "with nothing before it, it is tried");
+        assert!(!pace.is_in_time(0, 1, 1, MS));
         assert!(in_time(0, 0, 0) && !in_time(usize::MAX - 1, 0, 1));
     }
 

@@ -127,11 +127,29 @@ async fn a_window_whose_turn_cannot_come_in_time_is_refused_at_once() {
 
 #[tokio::test]
 async fn what_windows_take_is_measured() {
-    let (pool, _, open) = gated(9);
+    let (pool, log, open) = gated(9);
     open.send(()).unwrap();
     pool.score(job(1, "a", LONG)).await.unwrap();
-    // However little it was: nothing is possible in no time at all.
-    assert_eq!(pool.score(job(1, "b", Duration::ZERO)).await, Err(ScoreError::Overloaded));
+    let running = pool.score(job(1, "b", LONG));
+    until(|| log.lock().unwrap().len() == 2).await;
+    let waiting = pool.score(job(2, "c", LONG));
+    // However little it was: behind another nothing is possible in no time at all.
+    assert_eq!(pool.score(job(3, "d", Duration::ZERO)).await, Err(ScoreError::Overloaded));
+    for _ in 0..2 {
+        open.send(()).unwrap();
+    }
+    running.await.unwrap();
+    waiting.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_of_the_machine_does_not_close_the_pool_for_ever() {
+    let (pool, _, open) = gated(9);
+    pool.shared.lock().pace.took(Duration::from_secs(3600));
+    for _ in 0..2 {
+        open.send(()).unwrap();
+        pool.score(job(1, "a", LONG)).await.unwrap();
+    }
 }
 
 #[tokio::test]
