@@ -1,7 +1,7 @@
 //! What the guard tells whoever watches it: metrics, incidents and the dashboard hang here, from above.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::circuit::{Circuit, Way};
 use crate::dialect::{Api, Facts};
@@ -158,6 +158,8 @@ pub struct Outcome {
     pub spare: bool,
     /// How it ended.
     pub ending: Ending,
+    /// When it ended: watchers are told one after another, and the last of them a little later.
+    pub ended: Instant,
     /// From the request to the end of the body.
     pub total: Duration,
     /// From the upstream's last byte to the last byte released: what the guard added at the end.

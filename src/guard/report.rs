@@ -328,6 +328,7 @@ impl Report {
             passage: self.passage,
             spare: self.spare,
             ending,
+            ended: now,
             total: now - self.started,
             guard: self.upstream_ended.map_or(Duration::ZERO, |ended| now - ended),
             held: self.held,

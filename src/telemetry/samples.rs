@@ -1,6 +1,6 @@
 //! Outcomes for the tests of everything that watches the guard.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::dialect::{Api, Facts};
 use crate::guard::events::{Ending, Excerpt, Outcome, Subject};
@@ -38,6 +38,7 @@ pub fn allowed() -> Outcome {
         passage: None,
         spare: false,
         ending: Ending::Complete,
+        ended: Instant::now(),
         total: Duration::from_millis(800),
         guard: Duration::from_micros(12_340),
         held: Duration::from_millis(20),

@@ -78,7 +78,8 @@ impl Observe for Tracer {
     fn on_end(&self, outcome: &Outcome) {
         let context = Context::of(&outcome.subject.request_id, outcome.subject.traceparent.as_deref());
         if context.sampled {
-            self.send(exchange::exchange(&context, outcome, SystemTime::now()));
+            // As if it had been told at once: a span that began after its upstream calls would be no parent of theirs.
+            self.send(exchange::exchange(&context, outcome, SystemTime::now() - outcome.ended.elapsed()));
         }
     }
 }
@@ -160,6 +161,17 @@ mod tests {
         drop(spans);
         tracer.on_end(&samples::allowed());
         assert!(dropped(&metrics).contains(r#"{reason="closed"} 1"#));
+    }
+
+    #[test]
+    fn an_exchange_ended_when_it_ended_and_not_when_it_was_told() {
+        let (tracer, mut spans, _) = tracer(9);
+        let late = Duration::from_secs(5);
+        let ended = std::time::Instant::now().checked_sub(late).expect("the machine runs for longer");
+        tracer.on_end(&Outcome { ended, ..samples::allowed() });
+        let span = spans.try_recv().unwrap();
+        assert!(span.end <= SystemTime::now() - late);
+        assert_eq!(span.end.duration_since(span.start).unwrap(), samples::allowed().total);
     }
 
     #[test]
