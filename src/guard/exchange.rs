@@ -105,34 +105,27 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    let body = match Limited::new(body, snapshot.limits.request_body).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let message = format!("the request body is over {} bytes (limits.request_body)", snapshot.limits.request_body);
-            let reply = outcome::error(
-                Some(&*dialect),
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "request_too_large",
-                &message,
-                report.request_id(),
-            );
-            return Ok(outcome::own(reply, report));
+    let limit = snapshot.limits.request_body;
+    // What says itself that it is too large is refused before any of it is asked for.
+    let read = if body.size_hint().lower() > limit as u64 { None } else { Some(Limited::new(body, limit).collect().await) };
+    let whole = match read {
+        Some(Ok(body)) => Ok(body.to_bytes()),
+        Some(Err(error)) if !error.is::<LengthLimitError>() => Err(match Failure::find(&*error) {
+            Some(failure) => failure.reply(Some(&*dialect), report.request_id()),
+            None => {
+                let message = "the request body ended early";
+                outcome::error(Some(&*dialect), StatusCode::BAD_REQUEST, "request_incomplete", message, report.request_id())
+            }
+        }),
+        _ => {
+            let message = format!("the request body is over {limit} bytes (limits.request_body)");
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Err(outcome::error(Some(&*dialect), status, "request_too_large", &message, report.request_id()))
         }
-        Err(error) if Failure::find(&*error).is_some() => {
-            let failure = Failure::find(&*error).expect("just found");
-            let reply = failure.reply(Some(&*dialect), report.request_id());
-            return Ok(outcome::own(reply, report));
-        }
-        Err(_) => {
-            let reply = outcome::error(
-                Some(&*dialect),
-                StatusCode::BAD_REQUEST,
-                "request_incomplete",
-                "the request body ended early",
-                report.request_id(),
-            );
-            return Ok(outcome::own(reply, report));
-        }
+    };
+    let body = match whole {
+        Ok(body) => body,
+        Err(reply) => return Ok(outcome::own(reply, report)),
     };
     // A request that cannot be read is the upstream's to refuse; its answer is judged all the same.
     let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };

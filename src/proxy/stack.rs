@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, EXPECT};
 use http::{Method, Request, Response, StatusCode, request};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tower_service::Service;
@@ -100,6 +101,10 @@ impl Gateway {
         }
 
         let (body, mut rest) = ClientBody::new(incoming, live.config.limits.client_stall);
+        // Who waits for a word before sending too much sends nothing that must be read.
+        if head.headers.contains_key(EXPECT) && body.size_hint().lower() > live.config.limits.request_body {
+            rest = None;
+        }
         let Begun { route, body, flight } = match self.begin(&live, &head, body, &mut rest, request_id).await {
             Ok(begun) => begun,
             Err(refusal) => return (refusal, None),
@@ -180,6 +185,9 @@ impl Gateway {
             _ => return Ok((None, body)),
         };
         let limit = live.config.limits.request_body;
+        if body.size_hint().lower() > limit {
+            return Err(Fault::TooLarge(limit));
+        }
         let bytes = match Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)).collect().await {
             Ok(bytes) => bytes.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => return Err(Fault::TooLarge(limit)),

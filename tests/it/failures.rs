@@ -129,6 +129,12 @@ async fn a_request_that_is_too_large_is_a_413_that_its_sender_can_read() {
     }
     client.chunk(b"").await;
     assert_eq!(client.answer().await.status(), 413);
+    // Who asks first is told at once, and sends nothing.
+    let mut client = Client::connect(gateway.addr).await;
+    client
+        .raw(format!("POST {CHAT} HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9000000\r\n\r\n").as_bytes())
+        .await;
+    assert_eq!(client.answer().await.status(), 413);
     assert!(upstream.seen().is_empty());
     // What is only passed on is not read as a whole, so it may be as large as it likes.
     let answer = Client::request(gateway.addr, "POST", "/v1/uploads/raw", &[], &large).await;
