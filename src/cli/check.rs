@@ -56,7 +56,10 @@ fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
         }
     };
     match Live::build(config, &basis, None) {
-        Ok(_) if problems.is_empty() => Ok(summary),
+        Ok(live) if problems.is_empty() => {
+            live.notes.iter().for_each(output::say);
+            Ok(summary)
+        }
         Ok(_) => Err(problems),
         Err(bad) => {
             problems.extend(bad.problems);

@@ -3,6 +3,9 @@
 use super::{Config, Part, Route, Upstream};
 use crate::dialect::Api;
 use crate::document::Problem;
+use crate::persona::Persona;
+use crate::persona::register::Register;
+use crate::persona::voice::Voice;
 use crate::policy::{Detour, Measures, Mode, Policy};
 
 /// What cannot work on a route under its policy. Requests in `bedrock-converse` are signed by the client, unless the gateway shows the
@@ -86,6 +89,23 @@ fn spare(route: &Route, policy: &Policy) -> Vec<Problem> {
     measures.chain(circuit.map(|_| ("circuit.then".to_owned(), "write \"block\""))).map(missing).collect()
 }
 
+/// Rules that never fire because the route's persona does not say what their signal is measured against. No mistake, for other personas
+/// of the same policy may.
+#[must_use]
+pub fn unmeasured(route: &Route, policy: &Policy, persona: &Persona) -> Vec<Problem> {
+    let missing = |signal: &str| match signal {
+        "voice" => (!Voice::is_known(persona)).then_some("8 examples and 4 counterexamples"),
+        _ => (!Register::is_known(persona)).then_some("languages or examples"),
+    };
+    let rules = policy.rules.iter().enumerate().filter_map(|(index, rule)| Some((index, rule.signal?.0)));
+    let silent = rules.filter_map(|(index, signal)| {
+        let message = format!("the rule never fires: {signal} is not measured for persona {}", persona.name);
+        let help = format!("give the persona {} under [voice]", missing(signal)?);
+        Some(Problem { key: format!("rule[{index}].signal"), ..Problem::of_file(&policy_file(route), message, Some(&help)) })
+    });
+    silent.collect()
+}
+
 fn policy_file(route: &Route) -> String {
     match &route.policy {
         Part::File(path) => path.display().to_string(),
@@ -156,6 +176,22 @@ mod tests {
         let found = problems(&signed, &rule("{ buffer = true }"));
         assert!(found.len() == 1 && found[0].contains("rule[0].reanchor.reminder: "), "{found:?}");
         assert_eq!(problems(&signed, &rule("{ reminder = false, buffer = true }")), [""; 0]);
+    }
+
+    #[test]
+    fn a_signal_without_a_measure_is_told() {
+        let rule = |signal: &str| {
+            let text = format!("[[rule]]\nname = \"r\"\nsignal = \"{signal}\"\nat_least = 0.8\naction = \"flag\"\n");
+            Policy::parse(&text, None, &Calibration::NONE).unwrap()
+        };
+        let persona = |voice: &str| Persona::parse(&format!("name = \"Juno\"\n[voice]\n{voice}\n"), None).unwrap();
+        let told = |signal: &str, voice: &str| unmeasured(&Route::to("a"), &rule(signal), &persona(voice)).len();
+        let texts = |count: usize| format!("{:?}", vec!["It is on its way."; count]);
+        assert_eq!((told("register", ""), told("register", "languages = [\"en\"]")), (1, 0));
+        assert_eq!(told("voice", &format!("examples = {}\ncounterexamples = {}", texts(8), texts(4))), 0);
+        assert_eq!(told("voice", &format!("examples = {}", texts(8))), 1);
+        let said = unmeasured(&Route::to("a"), &rule("voice"), &persona(""))[0].to_string();
+        assert!(said.contains("rule[0].signal: the rule never fires: voice is not measured for persona Juno; give"), "{said}");
     }
 
     #[test]

@@ -45,13 +45,19 @@ pub struct Voice {
 }
 
 impl Voice {
+    /// Whether a persona has enough of a voice to tell it: 8 examples and 4 counterexamples.
+    #[must_use]
+    pub fn is_known(persona: &Persona) -> bool {
+        persona.voice.examples.len() >= EXAMPLES && persona.voice.counterexamples.len() >= COUNTEREXAMPLES
+    }
+
     /// A persona's voice; `None` with fewer than 8 examples or 4 counterexamples.
     #[must_use]
     pub fn of(persona: &Persona) -> Option<Self> {
-        let voice = &persona.voice;
-        if voice.examples.len() < EXAMPLES || voice.counterexamples.len() < COUNTEREXAMPLES {
+        if !Self::is_known(persona) {
             return None;
         }
+        let voice = &persona.voice;
         let examples: Vec<Vector> = voice.examples.iter().map(|text| vector(text)).collect();
         let nobody = NOBODY.iter().copied();
         let others: Vec<Vector> = voice.counterexamples.iter().map(|text| &**text).chain(nobody).map(vector).collect();

@@ -120,6 +120,8 @@ pub struct Live {
     pub keys: Option<ClientKeys>,
     /// How many at once.
     pub admission: Admission,
+    /// What is no mistake and yet worth knowing.
+    pub notes: Vec<Problem>,
 }
 
 /// A configuration that cannot come into force.
@@ -174,7 +176,7 @@ impl Live {
         }
         let dialects = config.dialects(&basis.dialects);
         let mut parts = config::Parts::new(&basis.calibration).for_classifier(basis.classifier.as_deref());
-        let mut routes = Vec::new();
+        let (mut routes, mut notes) = (Vec::new(), Vec::new());
         for route in &config.routes {
             let persona = parts.persona(&route.persona);
             let policy = parts.policy(&route.policy, persona.as_ref().map(|(persona, _)| &**persona));
@@ -183,6 +185,7 @@ impl Live {
                 std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| named(name)).collect();
             let (Some(policy), Some(character)) = (policy, persona) else { continue };
             problems.extend(config::unfit(&config, route, &policy));
+            notes.extend(config::unmeasured(route, &policy, &character.0));
             let name: Str = route.name.as_str().into();
             let api = route.api.or_else(|| targets.first().and_then(|upstream| upstream.config.api));
             let mut snapshot = basis.snapshot(&config, policy, character);
@@ -226,8 +229,13 @@ impl Live {
         for route in &routes {
             basis.metrics.set_circuit(&route.name, route.snapshot.circuit.as_ref().map(|circuit| circuit.phase()));
         }
+        notes.sort();
+        notes.dedup();
+        for note in &notes {
+            tracing::warn!("{note}");
+        }
         let keys = config.server.client_keys.as_ref().map(ClientKeys::new);
-        Ok(Live { config: Arc::new(config), files, dialects, routes, tls, keys, admission })
+        Ok(Live { config: Arc::new(config), files, dialects, routes, tls, keys, admission, notes })
     }
 }
 

@@ -55,6 +55,15 @@ fn check_reads_policies_beside_a_configuration_with_mistakes() {
 }
 
 #[test]
+fn check_tells_of_rules_that_never_fire() {
+    let folder = Folder::before("http://127.0.0.1:1", "");
+    folder.write("policy.toml", "[[rule]]\nname = \"not us\"\nsignal = \"voice\"\nat_least = 0.9\naction = \"flag\"\n");
+    let said = run(folder.root(), &["check"]);
+    assert_eq!(said.status.code(), Some(0), "no mistake: {}", said.err);
+    assert!(said.err.contains("policy.toml: rule[0].signal: the rule never fires: voice is not measured"), "{}", said.err);
+}
+
+#[test]
 fn what_cannot_run_ends_with_2_and_says_what_to_do() {
     let folder = Folder::new(
         "[[upstream]]\nname = \"a\"\nurl = \"http://h\"\n[classifier]\npath = \"none\"\n[server]\nlisten = \"127.0.0.1:0\"\n",

@@ -54,13 +54,19 @@ struct Traits {
 }
 
 impl Register {
+    /// Whether a persona's file says anything of how it speaks: languages or examples.
+    #[must_use]
+    pub fn is_known(persona: &Persona) -> bool {
+        !persona.voice.languages.is_empty() || !persona.voice.examples.is_empty()
+    }
+
     /// A persona's profile; `None` where its file says nothing of languages and has no examples.
     #[must_use]
     pub fn of(persona: &Persona) -> Option<Self> {
-        let voice = &persona.voice;
-        if voice.languages.is_empty() && voice.examples.is_empty() {
+        if !Self::is_known(persona) {
             return None;
         }
+        let voice = &persona.voice;
         let examples: Vec<Traits> =
             voice.examples.iter().map(|example| Traits::of(example)).filter(|one| one.words > 0.0).collect();
         let most = |of: fn(&Traits) -> f64| examples.iter().map(of).fold(0.0, f64::max);
