@@ -163,7 +163,7 @@ impl Worker {
                 let restart_needed = restart_needed(&self.started, &live.config);
                 self.live.store(Arc::new(live));
                 self.refused = None;
-                self.watch();
+                self.watch_on();
                 tracing::info!(why, "the configuration was reloaded");
                 if !restart_needed.is_empty() {
                     tracing::warn!(settings = restart_needed.join(", "), "some settings have changed that need a restart");
@@ -177,16 +177,25 @@ impl Worker {
                 let count = problems.len();
                 tracing::error!(why, problems = count, "the configuration was not reloaded; the running one stays in force");
                 self.refused = Some(files);
-                self.watch();
+                self.watch_on();
                 Err(problems)
             }
         }
     }
 
+    /// After a reload: watches what it has read, and looks again where it only now does.
+    fn watch_on(&mut self) {
+        if self.watch() {
+            self.look();
+        }
+    }
+
     /// Watches the folders of the files in force: files are replaced by others of the same name, and a Kubernetes ConfigMap replaces a
     /// link beside them.
-    fn watch(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
+    ///
+    /// Returns whether there are folders among them that were not watched before: what is in them may have changed meanwhile.
+    fn watch(&mut self) -> bool {
+        let Some(watcher) = &mut self.watcher else { return false };
         let live = self.live.load();
         let files = live.files.paths().chain(self.refused.iter().flat_map(Files::paths));
         let mut folders: Vec<PathBuf> = files.flat_map(folders).collect();
@@ -211,11 +220,13 @@ impl Worker {
                 watched.push(folder);
             }
         }
+        let more = watched.iter().any(|folder| !self.watched.contains(folder));
         self.watched = watched;
         if lost {
             self.watcher = None;
             self.watched.clear();
         }
+        more
     }
 }
 
