@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
 use super::*;
+use crate::text::MAX_LANES;
 
 /// What must be found, or the answer be called malformed.
 const TEXT: &str = "the text";
@@ -236,4 +237,20 @@ fn earlier_answers_in_what_an_answer_was_given_are_read() {
     let reply = responses.refusal(&refusal);
     let list: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!((&list["object"], &list["data"][0]["content"][0]["text"]), (&"list".into(), &TEXT.into()));
+}
+
+#[test]
+fn an_answer_has_no_end_of_answers() {
+    let lists: [(&dyn Dialect, &str, &str); 5] = [
+        (&openai_chat::OpenAiChat, r#"{"choices":[LIST]}"#, "{}"),
+        (&gemini::Gemini, r#"{"candidates":[LIST]}"#, "{}"),
+        (&cohere::Cohere, r#"{"generations":[LIST]}"#, "{}"),
+        (&bedrock::Bedrock, r#"{"results":[LIST]}"#, r#"{"outputText":""}"#),
+        (&tgi::Generation, "[LIST]", r#"{"generated_text":""}"#),
+    ];
+    for (dialect, document, one) in lists {
+        let document = |answers: usize| document.replace("LIST", &vec![one; answers].join(","));
+        assert_eq!(whole(dialect, &document(MAX_LANES)), Some(false), "{}", dialect.api().as_str());
+        assert_eq!(whole(dialect, &document(MAX_LANES + 1)), None, "{}", dialect.api().as_str());
+    }
 }

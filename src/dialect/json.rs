@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 
 use super::DialectError;
 use super::names::{self, Folded};
-use crate::text::Str;
+use crate::text::{MAX_LANES, Str};
 
 pub use edits::Edits;
 pub use pull::{Once, Pull};
@@ -243,14 +243,28 @@ impl<'a> Raw<'a> {
     /// # Errors
     /// [`DialectError::Malformed`] with `what` where it is anything else.
     pub fn elements(self, what: &'static str) -> Result<Vec<Raw<'a>>, DialectError> {
+        self.some_elements(usize::MAX, what)
+    }
+
+    /// The elements of an array of answers, of which there are [`MAX_LANES`] at most: each is remembered and may have to be ended.
+    ///
+    /// # Errors
+    /// [`DialectError::Malformed`] with `what` where there are more, and those of [`Raw::elements`].
+    pub fn answers(self, what: &'static str) -> Result<Vec<Raw<'a>>, DialectError> {
+        self.some_elements(MAX_LANES, what)
+    }
+
+    fn some_elements(self, most: usize, what: &'static str) -> Result<Vec<Raw<'a>>, DialectError> {
         let mut elements = Vec::new();
-        match self.first() {
-            b'[' => Pull::over(self, what).elements(|json, _| {
+        let mut json = Pull::over(self, what);
+        if json.array(what)? {
+            json.elements(|json, index| {
+                if index == most {
+                    return Err(DialectError::Malformed(what));
+                }
                 elements.push(json.raw()?);
                 Ok(())
-            })?,
-            b'n' => {}
-            _ => return Err(DialectError::Malformed(what)),
+            })?;
         }
         Ok(elements)
     }

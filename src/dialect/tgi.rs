@@ -109,7 +109,7 @@ impl Dialect for Generation {
 
     fn read_reply<'a>(&self, body: &'a [u8], _facts: &mut Facts, out: &mut Reading<'a>) -> Result<(), DialectError> {
         let root = root(body)?;
-        let answers = if root.is_array() { root.elements(ANSWER)? } else { vec![root] };
+        let answers = if root.is_array() { root.answers(ANSWER)? } else { vec![root] };
         let mut candidate = 0;
         for raw in answers {
             let answer = raw.object::<Answer<'a>>(ANSWER)?.ok_or(DialectError::Malformed(ANSWER))?;
@@ -124,7 +124,7 @@ impl Dialect for Generation {
             // Several texts to one prompt are a list.
             match answer.text {
                 Some(texts) if texts.is_array() => {
-                    for text in texts.elements(ANSWER)? {
+                    for text in texts.answers(ANSWER)? {
                         append(candidate, Some(text), out)?;
                         candidate += 1;
                     }
@@ -135,7 +135,7 @@ impl Dialect for Generation {
             candidate += 1;
             let details = answer.details.and_then(Raw::maybe::<Members<'a>>);
             let others = details.map_or(Ok(None), |details| details.only("best_of_sequences", ANSWER))?;
-            for other in others.map_or(Ok(Vec::new()), |others| others.elements(ANSWER))? {
+            for other in others.map_or(Ok(Vec::new()), |others| others.answers(ANSWER))? {
                 let other = other.object::<Answer<'a>>(ANSWER)?;
                 append(candidate, other.and_then(|other| other.generated_text), out)?;
                 candidate += 1;

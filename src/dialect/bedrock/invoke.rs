@@ -194,7 +194,7 @@ fn read_plain<'a>(body: &'a [u8], members: &Members<'a>, facts: &mut Facts, out:
     let lists: Lists<'a> = json::read(body, ANSWER)?;
     for list in [lists.results, lists.outputs, lists.completions].into_iter().flatten() {
         known = true;
-        for (candidate, raw) in (0..).zip(list.elements(ANSWER)?) {
+        for (candidate, raw) in (0..).zip(list.answers(ANSWER)?) {
             let Some(one) = raw.object::<One<'a>>(ANSWER)? else { continue };
             read_one(candidate, one.output_text, one.completion_reason, out)?;
             read_one(candidate, one.text, one.stop_reason, out)?;

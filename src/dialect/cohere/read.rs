@@ -239,7 +239,7 @@ fn read_answer<'a>(answer: &Answer<'a>, extent: Extent, facts: &mut Facts, out: 
     facts.id = facts.id.take().or(id);
     read_usage(answer.usage.or(answer.meta), facts);
     if let Some(generations) = answer.generations {
-        for (candidate, raw) in (0..).zip(generations.elements(ANSWER)?) {
+        for (candidate, raw) in (0..).zip(generations.answers(ANSWER)?) {
             let Some(one) = raw.object::<Answer<'a>>(ANSWER)? else { continue };
             out.marks.push(Mark::Candidate(candidate));
             push(candidate, Channel::Answer, 0, extent, text(one.text)?, out);

@@ -179,7 +179,7 @@ fn read<'a>(mut answer: Answer<'a>, facts: &mut Facts, out: &mut Reading<'a>) ->
             facts.output_tokens = Some(said.unwrap_or(0).saturating_add(thought.unwrap_or(0)));
         }
     }
-    let candidates = answer.candidates.map_or(Ok(Vec::new()), |raw| raw.elements(ANSWER))?;
+    let candidates = answer.candidates.map_or(Ok(Vec::new()), |raw| raw.answers(ANSWER))?;
     for (position, raw) in (0..).zip(candidates) {
         let candidate: Candidate<'a> = raw.object(CANDIDATE)?.ok_or(DialectError::Malformed(CANDIDATE))?;
         // Left out where it is 0; some hosts leave it out altogether.
