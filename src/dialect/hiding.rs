@@ -242,7 +242,7 @@ fn earlier_answers_in_what_an_answer_was_given_are_read() {
 #[test]
 fn an_answer_has_no_end_of_answers() {
     let lists: [(&dyn Dialect, &str, &str); 5] = [
-        (&openai_chat::OpenAiChat, r#"{"choices":[LIST]}"#, "{}"),
+        (&openai_chat::OpenAiChat, r#"{"choices":[LIST]}"#, r#"{"text":""}"#),
         (&gemini::Gemini, r#"{"candidates":[LIST]}"#, "{}"),
         (&cohere::Cohere, r#"{"generations":[LIST]}"#, "{}"),
         (&bedrock::Bedrock, r#"{"results":[LIST]}"#, r#"{"outputText":""}"#),

@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::{DialectError, Raw};
-use crate::dialect::names;
 
 /// The reader: a document and a place in it.
 #[derive(Clone, Debug)]
@@ -71,17 +70,12 @@ impl<'a> Pull<'a> {
         if self.at == self.bytes.len() { Ok(()) } else { self.bad() }
     }
 
-    /// Goes through an object; `each` gets the reader at a member's value, which it must read or skip, and the member's name. One that
-    /// differs from a `known` name in case alone counts as that: clients differ in whether they look at it.
+    /// Goes through an object; `each` gets the reader at a member's value, which it must read or skip, and the member's name.
     ///
     /// # Errors
     /// [`DialectError::Malformed`] where there is no object, and what `each` returns.
     #[inline]
-    pub fn members(
-        &mut self,
-        known: &[&str],
-        mut each: impl FnMut(&mut Self, &str) -> Result<(), DialectError>,
-    ) -> Result<(), DialectError> {
+    pub fn members(&mut self, mut each: impl FnMut(&mut Self, &str) -> Result<(), DialectError>) -> Result<(), DialectError> {
         self.eat(b'{')?;
         if self.peek() == b'}' {
             self.at += 1;
@@ -93,8 +87,7 @@ impl<'a> Pull<'a> {
                 return self.bad();
             }
             self.eat(b':')?;
-            let alike = || known.iter().find(|known| names::same(&name, known));
-            each(self, if known.contains(&&*name) { &name } else { alike().map_or(&*name, |known| *known) })?;
+            each(self, &name)?;
             match self.peek() {
                 b',' => self.at += 1,
                 b'}' => {

@@ -30,12 +30,24 @@ pub fn shape<'a, T: Shape<'a>>(bytes: &'a [u8], what: &'static str) -> Result<T,
     super::document(bytes, what, T::take)
 }
 
-/// Goes through an object: what is done at the value of each member that is looked for. The others are skipped.
+/// Goes through an object: what is done at the value of each member that is looked for. A name that differs from one of those in case
+/// alone counts as that: clients differ in whether they look at it. The other members are skipped.
 macro_rules! each {
     ($json:ident, { $($member:literal => $read:expr,)* }) => {
-        $json.members(&[$($member),*], |$json, name| match name {
-            $($member => $read,)*
-            _ => $json.skip(),
+        $json.members(|$json, mut name| {
+            // Hardly a name is in another case, so that is asked last.
+            loop {
+                break match name {
+                    $($member => $read,)*
+                    _ => match [$($member),*].into_iter().find(|known| $crate::dialect::names::same(name, known)) {
+                        Some(known) => {
+                            name = known;
+                            continue;
+                        }
+                        None => $json.skip(),
+                    },
+                };
+            }
         })
     };
 }

@@ -306,18 +306,23 @@ impl<'a> Speaker<'a, '_> {
     }
 
     fn field(&mut self, channel: Channel, part: u32, text: Once<Cow<'a, str>>) {
-        self.push(channel, part, text.unwrap_or_default());
+        if let Some(text) = text {
+            self.push(channel, part, text);
+        }
     }
 
     /// A text, unless the choice has given it already under another name.
     fn push(&mut self, channel: Channel, part: u32, text: Cow<'a, str>) {
+        if text.is_empty() {
+            return;
+        }
         let whole = self.extent == Extent::Whole;
         let copy = |delta: &Delta<'_>| delta.channel == channel && (delta.part != part || whole) && delta.text == text;
         let given = match channel {
             Channel::ToolCall => whole && self.called(part, &text),
             _ => self.said().iter().any(copy),
         };
-        if !text.is_empty() && !given {
+        if !given {
             self.out.deltas.push(Delta { candidate: self.candidate, channel, part, text, extent: self.extent });
         }
     }

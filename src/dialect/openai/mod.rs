@@ -63,7 +63,7 @@ pub fn keep_created(fact: &mut Option<i64>, value: Option<Raw<'_>>) {
 pub fn keep_usage(facts: &mut Facts, usage: Option<Raw<'_>>) {
     let Some(usage) = usage.filter(|raw| raw.is_object()) else { return };
     let (mut prompt, mut completion) = (None, None);
-    let read = Pull::over(usage, "usage").members(&[], |json, name| {
+    let read = Pull::over(usage, "usage").members(|json, name| {
         let count = match name {
             "prompt_tokens" => &mut prompt,
             "completion_tokens" => &mut completion,
