@@ -13,7 +13,7 @@ from .version import sha256, version_of
 
 RATES = (0.01, 0.001)
 # Harmless answers that the labels that block by default may stop, all together: a user who is stopped does not ask which label it was.
-BLOCKED = 0.001
+BLOCKED = 0.002
 
 
 def fit(logits: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
@@ -60,7 +60,7 @@ def run() -> None:
         labels.append({"name": label, "scale": scale, "bias": bias, "thresholds": thresholds, "scores": scores})
     columns = [INDEX[label] for label in BLOCKING]
     harmless = probabilities[benign][:, columns]
-    for budget in (None, 0.002, BLOCKED, 0.0005):
+    for budget in (None, BLOCKED, 0.001, 0.0005):
         together = thresholds_of(labels) if budget is None else tightened(labels, harmless, budget)
         stopped = int((harmless >= together[columns]).any(axis=1).sum())
         caught = [f"{label} {(probabilities[truth[:, INDEX[label]] == 1, INDEX[label]] >= together[INDEX[label]]).mean():.3f}" for label in BLOCKING]
