@@ -138,6 +138,8 @@ fn an_index_that_is_none_is_not_guessed_at() {
     for index in ["-1", "4294967296", "{}"] {
         let data = format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"TEXT"}}}}]}}"#);
         assert_eq!(streamed(&openai_chat::OpenAiChat, "", &data), None, "{index}");
+        let data = format!(r#"{{"candidates":[{{"index":{index},"content":{{"parts":[{{"text":"TEXT"}}]}}}}]}}"#);
+        assert_eq!(streamed(&gemini::Gemini, "", &data), None, "{index}");
     }
 }
 

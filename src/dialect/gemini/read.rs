@@ -183,7 +183,8 @@ fn read<'a>(mut answer: Answer<'a>, facts: &mut Facts, out: &mut Reading<'a>) ->
     for (position, raw) in (0..).zip(candidates) {
         let candidate: Candidate<'a> = raw.object(CANDIDATE)?.ok_or(DialectError::Malformed(CANDIDATE))?;
         // Left out where it is 0; some hosts leave it out altogether.
-        let index = candidate.index.and_then(Raw::u32).unwrap_or(position);
+        let index = candidate.index.filter(|index| !index.is_null() && !index.is_string());
+        let index = index.map_or(Some(position), Raw::u32).ok_or(DialectError::Malformed(CANDIDATE))?;
         read_candidate(&candidate, index, facts, out)?;
     }
     Ok(())
