@@ -57,7 +57,7 @@ pub struct Window {
 /// What to do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// Score this and call [`Inspector::judge`]. Several may be out at once.
+    /// Score this and call [`Inspector::judge`](super::Inspector::judge). Several may be out at once.
     Score(Window),
     /// Send these original bytes.
     Release {
@@ -68,7 +68,7 @@ pub enum Step {
     },
     /// The answer is over and everything has been released.
     End(Box<Verdict>),
-    /// Send nothing more of the answer. If bytes were released ([`Inspector::committed`]) the stream ends with
-    /// [`Inspector::epilogue`]; else the caller may retry or refuse.
+    /// Send nothing more of the answer. If bytes were released ([`Inspector::committed`](super::Inspector::committed)) the stream ends with
+    /// [`Inspector::epilogue`](super::Inspector::epilogue); else the caller may retry or refuse.
     Cut(Box<Verdict>),
 }

@@ -2,7 +2,7 @@
 
 use super::{DialectError, Pull, Raw};
 
-/// What can be taken out of an object. [`members!`] makes such structs.
+/// What can be taken out of an object. `members!` makes such structs.
 pub trait Shape<'a>: Sized {
     /// Reads the object that the reader stands at.
     ///

@@ -2,7 +2,7 @@
 //!
 //! Whatever a client could show is read, each text once: a copy of a text that the same choice gave already is left out, and what
 //! repeats the whole text so far is marked as such. A text field of a wrong type is an error. This is every token's way through the
-//! gateway, so the document is gone through once ([`message`] takes up the texts as they come), and its members may come in any order.
+//! gateway, so the document is gone through once (`message.rs` takes up the texts as they come), and its members may come in any order.
 
 mod message;
 
