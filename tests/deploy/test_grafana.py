@@ -81,7 +81,8 @@ class Live(unittest.TestCase):
         time.sleep(2.5)  # the last scrapes
         cls.end = time.time()
         cls.page = stage.fetch(cls.stage.admin + "/metrics")[1].decode()
-        cls.unfed = set(documented_metrics()) - metrics_in(cls.page)
+        # A family without a sample has its name on the page all the same.
+        cls.unfed = set(documented_metrics()) - metrics_in(re.sub("(?m)^#.*$", "", cls.page))
         for name in sorted(cls.unfed):
             print(f"NOT CHECKED: queries on {name}, because the program under traffic does not feed it", file=sys.stderr)
 
