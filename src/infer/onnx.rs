@@ -14,13 +14,13 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::value::TensorRef;
 
 use crate::infer::encode::Run;
-#[cfg(feature = "load-dynamic")]
+#[cfg(all(feature = "load-dynamic", not(feature = "tract-only")))]
 use crate::infer::runtime::{Candidates, examine};
 use crate::infer::runtime::{HELP, Surroundings};
 
-#[cfg(all(feature = "download-binaries", any(feature = "load-dynamic", feature = "tract")))]
+#[cfg(all(feature = "download-binaries", any(feature = "load-dynamic", feature = "tract-only")))]
 compile_error!(
-    "feature `download-binaries` links ONNX Runtime into the program, which `load-dynamic` and `tract` rule out: build with \
+    "feature `download-binaries` links ONNX Runtime into the program, which `load-dynamic` and `tract-only` rule out: build with \
      `--no-default-features --features server,redis,download-binaries`"
 );
 
@@ -250,7 +250,7 @@ fn refused<R>(error: ort::Error<R>) -> ModelError {
     ModelError::Load(error.to_string())
 }
 
-#[cfg(feature = "load-dynamic")]
+#[cfg(all(feature = "load-dynamic", not(feature = "tract-only")))]
 fn native(surroundings: &Surroundings, failed: &mut Option<String>) -> Result<Engine, RuntimeError> {
     if let Some(reason) = failed {
         return Err(RuntimeError::Spent { reason: reason.clone() });
@@ -284,13 +284,13 @@ fn native(surroundings: &Surroundings, failed: &mut Option<String>) -> Result<En
     Err(RuntimeError::Unusable { reasons: reasons.join("; ") })
 }
 
-#[cfg(all(not(feature = "load-dynamic"), feature = "tract"))]
+#[cfg(feature = "tract-only")]
 fn native(_: &Surroundings, _: &mut Option<String>) -> Result<Engine, RuntimeError> {
     Err(RuntimeError::NoOnnxRuntime)
 }
 
 /// The library is a part of the program.
-#[cfg(not(any(feature = "load-dynamic", feature = "tract")))]
+#[cfg(not(any(feature = "load-dynamic", feature = "tract-only")))]
 fn native(_: &Surroundings, _: &mut Option<String>) -> Result<Engine, RuntimeError> {
     start(ort::init(), false, "onnxruntime (linked)".to_owned())
 }
@@ -326,7 +326,7 @@ fn needs_precise_products() -> bool {
     }
 }
 
-#[cfg(all(test, feature = "load-dynamic"))]
+#[cfg(all(test, feature = "load-dynamic", not(feature = "tract-only")))]
 mod tests {
     use super::*;
     use std::process::Command;

@@ -145,6 +145,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Removes the headers that are between callers and this gateway.
+#[cfg(feature = "extproc")]
 pub(super) fn strip_ours(headers: &mut HeaderMap) {
     strip(headers, |name| name.starts_with(OURS));
 }
