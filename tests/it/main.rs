@@ -6,6 +6,7 @@ mod calibrate;
 mod circuit;
 mod cli;
 mod clients;
+mod codings;
 mod command_line;
 mod custom;
 mod documents;
