@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU32;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::tests::{Ran, Yes, chunked, plan, run, sse};
+use super::fixtures::{Ran, Yes, chunked, plan, run, sse};
 use super::{Inspector, Plan, Step};
 use crate::degeneration::DegenerationDetector;
 use crate::detect::{Detector, Finding};

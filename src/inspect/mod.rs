@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod event_tests;
 mod events;
+#[cfg(test)]
+mod fixtures;
 mod judge;
 mod lane;
 mod places;
