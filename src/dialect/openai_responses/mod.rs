@@ -13,6 +13,8 @@ mod write;
 const ITEMS: &str = "items";
 
 #[cfg(test)]
+mod request_tests;
+#[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
