@@ -111,7 +111,7 @@ async fn repeat<const N: usize>(
     title: &str,
     columns: [&str; N],
     once: impl AsyncFn(&Process, &str) -> [f64; N],
-) {
+) -> Table {
     let running: Vec<(&Subject, Process)> =
         subjects.iter().filter_map(|subject| Some((subject, subject.start(to.addr)?))).collect();
     let mut samples = vec![Vec::new(); running.len()];
@@ -128,7 +128,7 @@ async fn repeat<const N: usize>(
             values: (0..N).map(|at| median(samples.iter().map(|sample| sample[at]))).collect(),
         });
     }
-    table.print();
+    table
 }
 
 /// Microseconds of CPU for each of `count`.
@@ -157,7 +157,8 @@ async fn json(size: &Size, subjects: &[Subject], to: &Process) {
         let rate = many.done as f64 / many.wall.as_secs_f64();
         [cpu, rate, quantile(&one.delays, 0.5) * 1e6, quantile(&sixteen.delays, 0.99) * 1e6]
     })
-    .await;
+    .await
+    .print();
 }
 
 async fn streams(size: &Size, subjects: &[Subject], to: &Process) {
@@ -175,7 +176,8 @@ async fn streams(size: &Size, subjects: &[Subject], to: &Process) {
             quantile(&seen.gaps, 0.99) * 1e3,
         ]
     })
-    .await;
+    .await
+    .print();
 }
 
 /// With the real classifier: what judging costs over the classifier's own time.
@@ -185,14 +187,9 @@ async fn model(size: &Size, to: &Process) {
         return;
     };
     let subjects = [Subject::Steadfast(Guard::Off), Subject::Steadfast(Guard::Model)];
-    let columns = ["CPU ms/request", "requests/s, 8 conn.", "p50 ms, 1 conn."];
-    println!(
-        "The classifier alone, on the same answer's {} windows: {:.2} ms of CPU, {:.1} answers/s on one core\n",
-        raw.windows,
-        raw.cpu * 1e3,
-        1.0 / raw.wall
-    );
-    repeat(size, &subjects, to, "JSON answers of 1.2 KB with the classifier, each a new text", columns, async |process, path| {
+    let columns = ["CPU ms/answer", "answers/s, 8 conn.", "p50 ms, 1 conn."];
+    let title = format!("JSON answers of 1.2 KB, {} windows each, all of them new", raw.windows);
+    let mut table = repeat(size, &subjects, to, &title, columns, async |process, path| {
         let before = process.cpu();
         let seen = right(load::json(process.addr, path, 8, size.scored, true).await, size.scored);
         let cpu = micros_each(process, before, size.scored) / 1e3;
@@ -202,6 +199,9 @@ async fn model(size: &Size, to: &Process) {
         [cpu, rate, quantile(&one.delays, 0.5) * 1e3]
     })
     .await;
+    let values = vec![raw.cpu * 1e3, 1.0 / raw.wall, raw.wall * 1e3];
+    table.begin(Row { name: "the same windows in a loop".to_owned(), values });
+    table.print();
     let subjects = [Subject::Bare, Subject::Steadfast(Guard::Model)];
     let columns = ["CPU ms/stream", "first token p50 ms", "longest gap p99 ms"];
     let count = size.streams.min(16);
@@ -210,7 +210,8 @@ async fn model(size: &Size, to: &Process) {
         let seen = right(load::streams(process.addr, path, count).await, count);
         [micros_each(process, before, count) / 1e3, quantile(&seen.first, 0.5) * 1e3, quantile(&seen.gaps, 0.99) * 1e3]
     })
-    .await;
+    .await
+    .print();
 }
 
 /// Very many slow streams: all complete, and what each holds in memory.

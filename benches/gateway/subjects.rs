@@ -11,7 +11,7 @@ use steadfast::policy::WindowSpec;
 use steadfast::window::Windower;
 
 use super::process::{Process, free, on_core};
-use super::upstream::TEXT;
+use super::upstream;
 use super::{CHAT, role};
 
 /// The classifier that ships.
@@ -218,7 +218,8 @@ pub fn raw(count: usize) -> Option<Raw> {
     let blueprint = Blueprint::new(&directory, &Options { workers: 1, ..Options::default() }).expect("the classifier loads");
     let mut classifier = blueprint.build(0).expect("the classifier is built");
     let context = Context { persona: String::new(), user: "Tell me about the lighthouse.".to_owned() };
-    let windows = windows(TEXT);
+    let text = upstream::numbered(0, 0);
+    let windows = windows(&text);
     let (start, before) = (Instant::now(), thread_cpu());
     for _ in 0..count {
         for window in &windows {

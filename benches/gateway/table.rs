@@ -64,6 +64,11 @@ impl Table {
         self.rows.push(row);
     }
 
+    /// Puts a row before all others, for them to be compared with.
+    pub fn begin(&mut self, row: Row) {
+        self.rows.insert(0, row);
+    }
+
     /// Prints it; each value with its ratio to the first row, which is the least of what can be compared.
     pub fn print(&self) {
         let Some(first) = self.rows.first() else { return };

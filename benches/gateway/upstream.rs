@@ -24,12 +24,17 @@ pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The text with a number at both ends, so that none of its windows is in a cache.
+pub fn numbered(number: u64, time: u64) -> String {
+    format!("Note {number}, {time}. {TEXT} So much for note {number}, {time}. ")
+}
+
 /// The answer as JSON. `number` makes its text one of its own, where a cache must not know it; `times`: how often it says it, each time with
 /// another number.
 pub fn document(number: Option<u64>, times: u64) -> String {
     let text = match number {
         None => TEXT.to_owned(),
-        Some(number) => (0..times).map(|time| format!("Note {number}, {time}. {TEXT} ")).collect(),
+        Some(number) => (0..times).map(|time| numbered(number, time)).collect(),
     };
     format!(
         "{{\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\
