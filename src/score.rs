@@ -172,10 +172,11 @@ impl Scores {
         if detected > model { detected } else { model }
     }
 
-    /// Whose the higher score is.
+    /// Whose the higher score is; `None` where nothing raised it, so that it is zero.
     #[must_use]
-    pub fn source(&self, label: Label) -> Source {
-        if self.detected(label) > self.model(label) { self.detectors[label.index()] } else { Source::Model }
+    pub fn source(&self, label: Label) -> Option<Source> {
+        let (model, detected) = (self.model(label), self.detected(label));
+        if detected > model { Some(self.detectors[label.index()]) } else { (model > Score::ZERO).then_some(Source::Model) }
     }
 
     /// The classifier's score of one label.
@@ -212,7 +213,7 @@ impl Scores {
     }
 
     /// Label, score and source, in label order.
-    pub fn iter(&self) -> impl Iterator<Item = (Label, Score, Source)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Label, Score, Option<Source>)> + '_ {
         Label::ALL.into_iter().map(|label| (label, self.get(label), self.source(label)))
     }
 }
@@ -272,12 +273,12 @@ mod tests {
         let mut scores = Scores::ZERO;
         scores.raise(Label::Hate, Score::clamped(0.4).unwrap(), Source::Model);
         scores.raise(Label::Hate, Score::clamped(0.3).unwrap(), Source::Identity);
-        assert_eq!(scores.source(Label::Hate), Source::Model);
+        assert_eq!(scores.source(Label::Hate), Some(Source::Model));
         let mut other = Scores::ZERO;
         other.raise(Label::Hate, Score::ONE, Source::Degeneration);
         scores.merge(&other);
-        assert_eq!((scores.get(Label::Hate), scores.source(Label::Hate)), (Score::ONE, Source::Degeneration));
+        assert_eq!((scores.get(Label::Hate), scores.source(Label::Hate)), (Score::ONE, Some(Source::Degeneration)));
         assert_eq!((scores.model(Label::Hate).get(), scores.detected(Label::Hate)), (0.4, Score::ONE), "neither hides the other");
-        assert_eq!(scores.source(Label::Despair), Source::Model);
+        assert_eq!(scores.source(Label::Despair), None, "nothing raised it");
     }
 }

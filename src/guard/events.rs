@@ -49,6 +49,8 @@ pub enum Ending {
     ClientLeft,
     /// The upstream broke off.
     UpstreamBroke,
+    /// The program was told not to wait for it any longer. The guard alone takes this for [`Ending::ClientLeft`]: who stops it knows better.
+    GatewayStopped,
 }
 
 impl Ending {
@@ -61,6 +63,7 @@ impl Ending {
             Ending::Cut => "cut",
             Ending::ClientLeft => "client_left",
             Ending::UpstreamBroke => "upstream_broke",
+            Ending::GatewayStopped => "gateway_stopped",
         }
     }
 }

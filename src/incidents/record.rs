@@ -12,7 +12,7 @@ use super::time::{rfc3339, unix_ms};
 use crate::guard::events::{Attempt, Outcome, Steered};
 use crate::guard::{Change, Phase};
 use crate::policy::Mode;
-use crate::score::Scores;
+use crate::score::{Scores, Source};
 use crate::telemetry::fleet::Alarm;
 use crate::text::Span;
 use crate::verdict::{Action, Cause, Verdict};
@@ -45,7 +45,7 @@ pub struct Incident {
     pub action: String,
     /// `enforce` or `shadow`.
     pub mode: String,
-    /// How the answer ended: `complete`, `refused`, `cut`, `client_left`, `upstream_broke`.
+    /// How the answer ended: `complete`, `refused`, `cut`, `client_left`, `upstream_broke`, `gateway_stopped`.
     pub ending: String,
     /// The status sent to the client.
     pub status: u16,
@@ -123,7 +123,8 @@ pub struct LabelScore {
     pub label: String,
     /// Its probability.
     pub score: f32,
-    /// Whose it is: `model`, `degeneration`, `identity`.
+    /// Whose it is: `model`, `degeneration`, `identity`; `none` where nothing raised it. Without a classifier that is every label but the
+    /// detectors'.
     pub source: String,
     /// Whether it fired the rule.
     pub fired: bool,
@@ -348,7 +349,7 @@ fn labels(scores: &Scores, verdict: &Verdict, only_fired: bool) -> Vec<LabelScor
         .map(|(label, score, source)| LabelScore {
             label: label.as_str().to_owned(),
             score: score.get(),
-            source: source.as_str().to_owned(),
+            source: source.map_or("none", Source::as_str).to_owned(),
             fired: verdict.labels.contains(&label),
         })
         .filter(|label| label.fired || !only_fired)
@@ -383,6 +384,7 @@ mod tests {
     use super::*;
     use crate::incidents::quote::MATCHED;
     use crate::policy::Measures;
+    use crate::score::{Label, Score};
     use crate::telemetry::samples;
     use crate::verdict::Unscored;
 
@@ -450,6 +452,15 @@ mod tests {
             (&*incident.labels[0].label, incident.labels[0].fired, &*incident.labels[1].label),
             ("hate", true, "hostility")
         );
+    }
+
+    #[test]
+    fn labels_say_whose_score_they_are_and_that_nobody_gave_one() {
+        let mut outcome = samples::blocked("x", "y");
+        outcome.verdict.as_mut().unwrap().scores.raise(Label::IdentitySwap, Score::ONE, Source::Identity);
+        let incident = of(&outcome, KeepText::None).unwrap();
+        let source = |name: Label| &*incident.labels.iter().find(|label| label.label == name.as_str()).unwrap().source;
+        assert_eq!((source(Label::Hate), source(Label::IdentitySwap), source(Label::Despair)), ("model", "identity", "none"));
     }
 
     #[test]

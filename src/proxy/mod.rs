@@ -18,5 +18,6 @@ pub mod reload;
 pub mod route;
 pub mod serve;
 pub mod stack;
+mod stopping;
 pub mod tls;
 pub mod upstream;

@@ -18,6 +18,7 @@ use super::patience::Patience;
 use super::reload::Reloader;
 use super::serve::{self, Phase, Server};
 use super::stack::Gateway;
+use super::stopping::Stopping;
 use crate::admin::Classifier;
 use crate::config::{ClassifierPath, Config, IncidentStore, SessionStore, Sources};
 use crate::document::Problem;
@@ -72,6 +73,7 @@ pub struct Program {
     administering: Option<JoinHandle<()>>,
     grace: Duration,
     drain_delay: Duration,
+    stopping: Arc<Stopping>,
     traces: Traces,
 }
 
@@ -152,7 +154,8 @@ impl Program {
         let (tracer, traces) = open_traces(&config, &basis.metrics)?;
         watchers.extend(tracer.clone().map(|tracer| tracer as Arc<dyn Observe>));
         watchers.extend(watcher);
-        basis.observe = Arc::new(Observers(watchers));
+        let stopping = Arc::new(Stopping::new(Observers(watchers)));
+        basis.observe = stopping.clone();
 
         let (grace, drain_delay) = (config.server.shutdown_grace, config.server.drain_delay);
         let patience =
@@ -186,13 +189,26 @@ impl Program {
         let administering = admin.map(|listener| administer(listener, patience, &parts, admin_receiver));
         health.set_listening();
         let admin = admin_addr;
-        Ok(Program { listen, admin, ext_proc, parts, phase, admin_phase, serving, administering, grace, drain_delay, traces })
+        Ok(Program {
+            listen,
+            admin,
+            ext_proc,
+            parts,
+            phase,
+            admin_phase,
+            serving,
+            administering,
+            grace,
+            drain_delay,
+            stopping,
+            traces,
+        })
     }
 
     /// Stops: not ready at once, new connections still taken for the drain delay, then what has begun may end within the grace, and the
     /// rest is cut. The admin port stays open until then. `hurry`: when it resolves, the rest is cut at once.
     pub async fn stop(self, hurry: impl Future<Output = ()>) {
-        let Program { parts, phase, admin_phase, serving, administering, grace, drain_delay, traces, .. } = self;
+        let Program { parts, phase, admin_phase, serving, administering, grace, drain_delay, stopping, traces, .. } = self;
         parts.health.set_stopping();
         let mut serving = std::pin::pin!(serving);
         let drain = async {
@@ -210,6 +226,7 @@ impl Program {
         };
         if !drained {
             tracing::warn!("stopping: cutting off what has not ended");
+            stopping.cut();
             phase.send_replace(Phase::Cut);
             let _ = serving.await;
         }

@@ -49,7 +49,7 @@ impl Observe for Metrics {
         if let Some(first) = outcome.first_text {
             route.first_text.observe(first.as_secs_f64());
         }
-        let whole = !matches!(outcome.ending, Ending::ClientLeft | Ending::UpstreamBroke);
+        let whole = matches!(outcome.ending, Ending::Complete | Ending::Refused | Ending::Cut);
         if whole && outcome.verdict.is_some() {
             self.guarded(&route, subject.api, outcome.guard);
         }
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn what_broke_off_clean_is_no_allow_and_adds_no_duration() {
         let metrics = Metrics::new();
-        for ending in [Ending::ClientLeft, Ending::UpstreamBroke] {
+        for ending in [Ending::ClientLeft, Ending::UpstreamBroke, Ending::GatewayStopped] {
             metrics.on_end(&Outcome { ending, ..samples::allowed() });
         }
         assert!(samples_of(&metrics, "verdicts_total").is_empty());

@@ -148,4 +148,8 @@ async fn a_second_signal_does_not_wait() {
     process.signal("INT");
     assert!(process.ended().await.success());
     eventually("the upstream is let go", || upstream.gone() == 1).await;
+    let log = process.log();
+    let exchange =
+        log.lines().find(|line| line.contains(r#""ending""#)).unwrap_or_else(|| panic!("no exchange is in the log:\n{log}"));
+    assert!(exchange.contains(r#""ending":"gateway_stopped""#), "the client had not left: {exchange}");
 }
