@@ -173,6 +173,10 @@ async fn http<H: Handler>(
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    // No `half_close`: a client that ends its side of the connection is taken to have left, as nginx and Envoy take it. The end of a client
+    // that gave up looks the same, and answers here are slow and paid for: its call must be ended at once, and not when the first write fails,
+    // which for a whole answer is after all of it. The price: who half-closes to say that all is sent (`nc -N`; HTTP libraries do not) gets no
+    // answer.
     // Its own limit counts idle time as time for a head; ours ([`Patient`]) does not.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder

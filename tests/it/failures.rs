@@ -179,6 +179,20 @@ async fn a_client_that_leaves_takes_its_upstream_call_with_it() {
 }
 
 #[tokio::test]
+async fn a_client_that_ends_its_side_has_left() {
+    for script in [Script::new().then(Step::UntilGone), Script::sse().chunk("data: 1\n\n").then(Step::UntilGone)] {
+        let upstream = Upstream::always(script).await;
+        let gateway = Gateway::before(&upstream.url(), "").await;
+        let mut client = Client::connect(gateway.addr).await;
+        client.send("POST", CHAT, &["content-type: application/json"], ASK.as_bytes()).await;
+        eventually("the request is upstream", || upstream.seen().len() == 1).await;
+        client.end_sending().await;
+        eventually("the upstream call is dropped", || upstream.gone() == 1).await;
+        client.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn slow_clients_are_not_waited_for() {
     let upstream = Upstream::always(Script::json(200, "{}")).await;
     let gateway =

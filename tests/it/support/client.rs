@@ -236,6 +236,11 @@ impl Client {
         }
     }
 
+    /// Ends this side of the connection and goes on reading.
+    pub async fn end_sending(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Waits until the gateway closes the connection, and says after how long.
     pub async fn closed(&mut self) -> Duration {
         let start = Instant::now();
