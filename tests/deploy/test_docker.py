@@ -29,6 +29,26 @@ class Lint(unittest.TestCase):
             self.assertTrue((ROOT / needed).exists(), needed)
             self.assertFalse([each for each in ignored if needed == each or needed.startswith(each + "/")], needed)
 
+    def test_the_build_finds_what_it_needs_in_what_it_is_given(self):
+        """As far as that can be told without the base image: cargo takes the manifest, and every file that is compiled in is there."""
+        ignored = [line.strip("/\n") for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("**")]
+        skipped = lambda path: any(path == each or path.startswith(each + "/") for each in ignored)  # noqa: E731
+        with tempfile.TemporaryDirectory() as folder:
+            for name in run("git", "ls-files").splitlines():
+                if not skipped(name):
+                    target = pathlib.Path(folder) / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / name, target, follow_symlinks=False)
+            run("cargo", "metadata", "--locked", "--no-deps", "--format-version", "1", "--manifest-path", f"{folder}/Cargo.toml")
+            compiled = 0
+            for file in pathlib.Path(folder, "src").rglob("*.rs"):
+                # Tests stand at the end of a file or in one of their own, and are not built.
+                code = "" if file.stem.endswith("tests") else file.read_text().partition("#[cfg(test)]\nmod ")[0]
+                for name in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', code):
+                    self.assertTrue((file.parent / name).exists(), f"{file.relative_to(folder)}: {name} is not given to the build")
+                    compiled += 1
+            self.assertGreaterEqual(compiled, 5)
+
 
 class Compose(unittest.TestCase):
     FILE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
@@ -46,6 +66,18 @@ class Compose(unittest.TestCase):
                 self.assertTrue(port.startswith("127.0.0.1:"), port)
         context = DOCKER / self.FILE["services"]["gateway"]["build"]["context"]
         self.assertEqual(context.resolve(), ROOT)
+
+    def test_the_services_find_each_other_and_the_dashboards(self):
+        services = self.FILE["services"]
+        data, boards, scrapes = (
+            yaml.safe_load((DOCKER / name).read_text()) for name in ("grafana/datasources.yml", "grafana/dashboards.yml", "prometheus.yml")
+        )
+        port = lambda name: services[name]["ports"][-1].rsplit(":", 1)[1]  # noqa: E731
+        self.assertEqual(data["datasources"][0]["url"], f"http://prometheus:{port('prometheus')}")
+        self.assertEqual(scrapes["scrape_configs"][0]["static_configs"][0]["targets"], [f"gateway:{port('gateway')}"])
+        mounts = {mount.split(":")[1]: DOCKER / mount.split(":")[0] for mount in services["grafana"]["volumes"]}
+        folder = mounts[boards["providers"][0]["options"]["path"]]
+        self.assertEqual({file.name for file in folder.glob("*.json")}, {"steadfast.json", "persona-drift.json"})
 
     def test_prometheus_and_the_gateway_take_their_files(self):
         with tempfile.TemporaryDirectory() as folder:
