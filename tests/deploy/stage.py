@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -61,6 +62,9 @@ name = "odd"
 patterns = ['(?i)\\blobster\\b']
 action = "flag"
 """
+
+# What another model says, that answers one question in six behind the same name: nothing bad, and nothing like the first.
+OTHER = "Yep! Shipped. Anything else? 😀"
 
 # A route whose circuit opens and closes, and whose conversations are steered.
 FRAGILE = """
@@ -124,6 +128,13 @@ fallback = ["spare"]
 policy = "fragile.toml"
 persona = "aria.toml"
 [[route]]
+name = "swapped"
+path = "/swapped"
+strip_prefix = true
+upstream = "model"
+policy = "swapped.toml"
+persona = "aria.toml"
+[[route]]
 name = "shop"
 upstream = "model"
 policy = "default.toml"
@@ -151,13 +162,14 @@ class Model(http.server.BaseHTTPRequestHandler):
         Model.count += 1
         said = BAD.get(wish[-1]) if not again else None
         said = said or GOOD[Model.count % len(GOOD)]
+        said = OTHER if wish[0] == "other" else said
         if "/messages" in self.path:
             return self.messages(said)
         if request.get("stream"):
             return self.stream(said)
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
         body = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        time.sleep(0.02)
+        time.sleep(0 if wish[0] in ("swift", "other") else 0.02)
         self.answer("application/json", json.dumps(body).encode())
 
     def messages(self, said):
@@ -244,6 +256,7 @@ class Stage:
         write("default.toml", POLICY)
         write("fragile.toml", FRAGILE)
         write("shadow.toml", POLICY.replace('"default"', '"shadow"\nmode = "shadow"', 1))
+        write("swapped.toml", 'name = "swapped"\n')
         write("hurried.toml", POLICY.replace('"default"', '"hurried"\ndeadline = "1ms"', 1))
         calibrated = int(time.time()) - 5 * 86400
         write("aria.toml", (ROOT / "policies/personas/aria.toml").read_text() + f"\n[thresholds]\ncalibrated_at = {calibrated}\n")
@@ -326,6 +339,13 @@ def end(process):
         process.wait()
 
 
+def settle(stage, answers=1000):
+    """So many answers of the model that the route `swapped` begins with: what its distributions are compared with."""
+    ask = lambda _: stage.ask("swift", "/swapped/v1/chat/completions")  # noqa: E731
+    with ThreadPoolExecutor(8) as crowd:
+        assert set(crowd.map(ask, range(answers))) == {200}
+
+
 def play(stage, rounds, patience=400):
     """So many rounds of traffic, however long they take: mostly good answers, each kind of bad one, broken upstreams, conversations, reloads."""
     until = time.monotonic() + patience
@@ -339,6 +359,8 @@ def play(stage, rounds, patience=400):
         for _ in range(3):
             stage.ask("word" if count % 12 < 5 else "hello there", "/fragile/v1/chat/completions")
         stage.ask("flag" if count % 6 == 0 else "hello there", "/fragile/v1/chat/completions", session=f"steered-{count // 6}")
+        for number in range(12):
+            stage.ask("other" if number % 6 == 0 and count > rounds // 4 else "swift", "/swapped/v1/chat/completions")
         if count % 2 == 0:
             stage.ask("tell me", "/shadow/v1/chat/completions", stream=True)
             stage.ask(f"once name {count}" if count % 3 else "once name", session=f"bad-{count // 8}")
