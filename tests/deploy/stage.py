@@ -346,8 +346,9 @@ def settle(stage, answers=1000):
         assert set(crowd.map(ask, range(answers))) == {200}
 
 
-def play(stage, rounds, patience=400):
+def play(stage, rounds):
     """So many rounds of traffic, however long they take: mostly good answers, each kind of bad one, broken upstreams, conversations, reloads."""
+    patience = 250 + 3 * rounds
     until = time.monotonic() + patience
     policy = stage.folder / "default.toml"
     for count in range(1, rounds + 1):
