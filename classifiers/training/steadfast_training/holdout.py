@@ -51,7 +51,7 @@ def score(model, tokenizer, rows) -> np.ndarray:
     return best
 
 
-def run(steps: int, batch: int, rate: float) -> None:
+def run(steps: int, batch: int, rate: float, average: float = train.AVERAGE) -> None:
     if (BUILD / "continued.onnx").exists():
         raise SystemExit(f"{BUILD} goes on from a classifier that has seen every source; set STEADFAST_BUILD to another folder, run prepare there, then holdout")
     everything = sources.read_all()
@@ -68,7 +68,7 @@ def run(steps: int, batch: int, rate: float) -> None:
     tokenizer = Tokenizer.from_file(str(BUILD / "tokenizer.json"))
     for name, group in GROUPS.items():
         if name not in result:
-            model = train.run(steps, batch, rate, fresh=True, exclude=set(group), name="holdout", rows=everything)
+            model = train.run(steps, batch, rate, fresh=True, exclude=set(group), name="holdout", rows=everything, average_decay=average)
             model.to("cpu")
             files = {g[1] for g in group if isinstance(g, tuple)}
             held = [r for r in everything if r.source in group or (files and r.source == "authored" and r.file in files)]

@@ -329,6 +329,16 @@ class Blends(unittest.TestCase):
 
 
 class Figures(unittest.TestCase):
+    def test_kappa_is_what_two_readers_share_beyond_chance(self):
+        from steadfast_training.agreement import kappa
+
+        # Cohen's textbook table: 20 both, 15 neither, 5 and 10 apart.
+        first = [True] * 25 + [False] * 25
+        second = [True] * 20 + [False] * 5 + [True] * 10 + [False] * 15
+        self.assertAlmostEqual(kappa(first, second), 0.4)
+        self.assertAlmostEqual(kappa(first, first), 1.0)
+        self.assertAlmostEqual(kappa(first, first[::-1]), -1.0)
+
     def test_clopper_pearson(self):
         self.assertAlmostEqual(metrics.upper_bound(0, 100), 1 - 0.05 ** (1 / 100), places=6)
         self.assertEqual(metrics.upper_bound(5, 5), 1.0)
