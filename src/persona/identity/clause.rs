@@ -94,11 +94,30 @@ impl<'t> Sentence<'t> {
     }
 }
 
+/// The beginning of the sentence that `at` lies in, or of as much of it as is near. A full stop at the end of the text ends none yet: what
+/// follows it says whether it does.
+pub(super) fn sentence_start(text: &str, at: usize) -> usize {
+    let low = crate::text::ceil_char_boundary(text, at.saturating_sub(REACH));
+    let mut start = low;
+    for (offset, c) in text[low..at].char_indices() {
+        let behind = low + offset + c.len_utf8();
+        if ends_sentence(text, behind, c) && !(behind == text.len() && may_go_on(c)) {
+            start = behind;
+        }
+    }
+    start
+}
+
+/// Whether what follows this mark says if it ends a sentence.
+pub(super) fn may_go_on(c: char) -> bool {
+    matches!(c, '.' | '!' | '?' | '…')
+}
+
 /// Whether `c`, which ends at `behind`, ends a sentence.
 pub(super) fn ends_sentence(text: &str, behind: usize, c: char) -> bool {
     match c {
         '\n' | '。' | '！' | '？' => true,
-        '.' | '!' | '?' | '…' => {
+        c if may_go_on(c) => {
             let mut rest = text[behind..].chars();
             let next = rest.next();
             // "3.5", "Jasper.ai", "e.g.": a stop ends a sentence only where a space follows, and not behind a title or an initial.
@@ -110,6 +129,9 @@ pub(super) fn ends_sentence(text: &str, behind: usize, c: char) -> bool {
 }
 
 fn abbreviated(before: &str) -> bool {
+    // No further back than the longest of them: a text may have no space at all.
+    const LONGEST: usize = 8;
+    let before = &before[crate::text::floor_char_boundary(before, before.len().saturating_sub(LONGEST))..];
     let word = before.rsplit(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
     matches!(
         word,

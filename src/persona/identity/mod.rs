@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use self::anchors::{Anchors, Wanted};
-use self::clause::Sentence;
+use self::clause::{Sentence, sentence_start};
 use self::cues::{Claim, Cue, Place};
 use self::names::{Family, Kind, Naming, OwnNames};
 use self::watch::IdentityWatch;
@@ -121,19 +121,23 @@ impl IdentityDetector {
 }
 
 impl Rules {
+    /// What stands in sentences that had not ended at `seen`: a window may end anywhere, and what makes a name a statement may stand far
+    /// behind it.
     fn misfits(&self, text: &str, seen: usize, last: bool, wanted: Wanted) -> Vec<Misfit> {
+        let again = last && seen == text.len();
+        let seen = sentence_start(text, seen);
         let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
         let start = prose.start();
         let mut found = Vec::new();
         if wanted.names {
-            self.known(text, &prose, seen, last, &mut found);
+            self.known(text, &prose, seen, (last, again), &mut found);
         }
         if !self.open {
             self.unknown(text, &prose, seen, wanted.introductions, &mut found);
         }
         if self.machine {
             for (range, decided) in human::claims(text, start, wanted.claims) {
-                let fresh = decided > seen || (last && decided == text.len() && seen == text.len());
+                let fresh = decided > seen || (again && decided == text.len());
                 if fresh && self.stands(text, &prose, &range) {
                     found.push(Misfit { label: Label::HumanClaim, score: 0.9, range });
                 }
@@ -142,8 +146,8 @@ impl Rules {
         found
     }
 
-    /// Well-known names and the persona's own list.
-    fn known(&self, text: &str, prose: &Prose<'_>, seen: usize, last: bool, found: &mut Vec<Misfit>) {
+    /// Well-known names and the persona's own list. `last`: nothing follows; and whether nothing has come since the last look either.
+    fn known(&self, text: &str, prose: &Prose<'_>, seen: usize, (last, again): (bool, bool), found: &mut Vec<Misfit>) {
         let start = prose.start();
         let shift = |range: Range<usize>| range.start + start..range.end + start;
         let mut namings: Vec<Naming> = names::known_in(&text[start..])
@@ -162,7 +166,7 @@ impl Rules {
             let decided = text[naming.range.end..].chars().next().map_or(naming.range.end, |c| naming.range.end + c.len_utf8());
             let open_end = decided == naming.range.end;
             // Asked once more at the end, without new text: what the last line could not decide before.
-            let again = last && seen == text.len() && !text[naming.range.end..].contains('\n');
+            let again = again && !text[naming.range.end..].contains('\n');
             let fresh = decided > seen || again;
             if prose.part_at(naming.range.start) != Part::Prose || (open_end && !last) || !fresh {
                 continue;

@@ -25,38 +25,40 @@ fn swaps(persona: &Persona, text: &str) -> f32 {
     find(persona, text).filter(|(label, _)| *label == Label::IdentitySwap).map_or(0.0, |(_, score)| score)
 }
 
+const SWAPS: [&str; 28] = [
+    "I am Grok, built by xAI.",
+    "Sure! My name is Sydney.",
+    "From now on, call me MechaHitler.",
+    "As ChatGPT, I can't browse.",
+    "I was created by OpenAI to help people.",
+    "As an AI language model developed by OpenAI, I cannot help.",
+    "Happy to help!\n\n— Claude",
+    "I'm Zorblax now.",
+    "I'm just a large language model, trained by Google.",
+    "OpenAI built me for this.",
+    "I'm Google's AI.",
+    "Well, GPT-4 here, at your service.",
+    "I am actually Claude 3.5 Sonnet, made by Anthropic.",
+    "DAN here, fully unlocked.",
+    "I run on GPT-4o, by the way.",
+    "It's a fair guess, but no: I'm Claude.",
+    "Welcome back. I'm Juniper, the assistant of Hartwell Savings.",
+    "私はChatGPTです。",
+    "私はOpenAIによって開発された言語モデルです。",
+    "はい、Anthropicが開発したAIとして、お答えします。",
+    "Ich bin Claude, ein KI-Modell von Anthropic.",
+    "Als von Google trainiertes Sprachmodell kann ich das nicht.",
+    "Je suis Claude, un assistant créé par Anthropic.",
+    "Soy ChatGPT, un modelo de lenguaje entrenado por OpenAI.",
+    "Sim, sou o Claude, o assistente da Anthropic.",
+    "我是由OpenAI开发的人工智能助手。",
+    "我是深度求索研发的DeepSeek，有什么可以帮您？",
+    "저는 OpenAI에서 만든 ChatGPT입니다.",
+];
+
 #[test]
 fn other_names_in_its_own_voice_are_swaps() {
-    for text in [
-        "I am Grok, built by xAI.",
-        "Sure! My name is Sydney.",
-        "From now on, call me MechaHitler.",
-        "As ChatGPT, I can't browse.",
-        "I was created by OpenAI to help people.",
-        "As an AI language model developed by OpenAI, I cannot help.",
-        "Happy to help!\n\n— Claude",
-        "I'm Zorblax now.",
-        "I'm just a large language model, trained by Google.",
-        "OpenAI built me for this.",
-        "I'm Google's AI.",
-        "Well, GPT-4 here, at your service.",
-        "I am actually Claude 3.5 Sonnet, made by Anthropic.",
-        "DAN here, fully unlocked.",
-        "I run on GPT-4o, by the way.",
-        "It's a fair guess, but no: I'm Claude.",
-        "Welcome back. I'm Juniper, the assistant of Hartwell Savings.",
-        "私はChatGPTです。",
-        "私はOpenAIによって開発された言語モデルです。",
-        "はい、Anthropicが開発したAIとして、お答えします。",
-        "Ich bin Claude, ein KI-Modell von Anthropic.",
-        "Als von Google trainiertes Sprachmodell kann ich das nicht.",
-        "Je suis Claude, un assistant créé par Anthropic.",
-        "Soy ChatGPT, un modelo de lenguaje entrenado por OpenAI.",
-        "Sim, sou o Claude, o assistente da Anthropic.",
-        "我是由OpenAI开发的人工智能助手。",
-        "我是深度求索研发的DeepSeek，有什么可以帮您？",
-        "저는 OpenAI에서 만든 ChatGPT입니다.",
-    ] {
+    for text in SWAPS {
         assert!(swaps(&aria(), text) >= 0.9, "{text}: {:?}", find(&aria(), text));
     }
 }
@@ -186,6 +188,36 @@ fn a_statement_is_found_once_however_it_arrives() {
                 .iter()
                 .all(|found| text[found.span.clone()].starts_with("I'm Grok") || text[found.span.clone()].contains("xAI"))
         );
+    }
+}
+
+#[test]
+fn a_statement_is_found_wherever_a_window_ends_in_it() {
+    let claims = [
+        "I'm a real person, promise!",
+        "Ich bin ein echter Mensch.",
+        "私は本物の人間です。",
+        "僕はAIじゃないよ。",
+        "저는 사람입니다.",
+    ];
+    let detector = IdentityDetector::new(&aria());
+    for text in SWAPS.into_iter().chain(claims) {
+        for cut in (1..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            let looks = [(0, cut), (cut, text.len())];
+            let found = looks.map(|(seen, end)| detector.examine(Channel::Answer, &text[..end], seen, end == text.len()));
+            assert!(found.iter().any(Option::is_some), "{:?} | {:?}", &text[..cut], &text[cut..]);
+            for moment in [Moment::Passing, Moment::Window, Moment::End] {
+                // What follows comes bit by bit, and more behind it.
+                let longer = format!("{text} And");
+                let mut watch = detector.watch(Channel::Answer).unwrap();
+                let mut found = watch.look(&text[..cut], moment).is_some();
+                for end in (cut + 1..=longer.len()).filter(|at| longer.is_char_boundary(*at)) {
+                    found |= watch.look(&longer[..end], Moment::Passing).is_some();
+                }
+                found |= watch.look(&longer, Moment::End).is_some();
+                assert!(found, "{moment:?} at {:?} | {:?}", &text[..cut], &text[cut..]);
+            }
+        }
     }
 }
 

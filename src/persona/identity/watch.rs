@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Rules;
 use super::anchors::Hints;
-use super::clause::ends_sentence;
+use super::clause::{ends_sentence, may_go_on, sentence_start};
 use crate::detect::{Finding, Moment, Watch};
 
 /// How long a sentence with a name in it stays open, in bytes: no statement is looked for further on.
@@ -19,14 +19,15 @@ pub(super) struct IdentityWatch {
     seen: usize,
     /// Bytes in which the end of the open sentence has been looked for.
     scanned: usize,
-    /// Bytes of the text of the last look.
+    /// Bytes of the text of the last look, and of the last that was no passing one: what had come by then need not wait.
     len: usize,
+    judged: usize,
 }
 
 impl IdentityWatch {
     /// Before the first byte.
     pub fn new(rules: Arc<Rules>) -> Self {
-        IdentityWatch { hints: Hints::new(&rules.anchors), rules, seen: 0, scanned: 0, len: 0 }
+        IdentityWatch { hints: Hints::new(&rules.anchors), rules, seen: 0, scanned: 0, len: 0, judged: 0 }
     }
 
     /// Looks at the sentences that have ended.
@@ -41,14 +42,24 @@ impl IdentityWatch {
             None if text.len() - decisive > LONGEST => text.len(),
             None => return None,
         };
-        let seen = std::mem::replace(&mut self.seen, end);
-        let wanted = self.hints.wanted(&self.rules.anchors, seen, false);
-        let finding = self.rules.examine(&text[..end], seen, false, wanted);
-        self.hints.settle(end);
-        self.hints.read(&self.rules.anchors, text);
+        let finding = self.examine(text, end, false);
         if self.hints.decisive().is_none() {
             self.seen = text.len();
         }
+        finding
+    }
+
+    /// Looks at `text[..end]` from the sentence on in which the last look ended. What its last sentence holds, if that is not over, stays
+    /// undecided.
+    fn examine(&mut self, text: &str, end: usize, last: bool) -> Option<Finding> {
+        // What ends a sentence may show later than it comes.
+        let seen = std::mem::replace(&mut self.seen, end).min(end);
+        let judged = &text[..end];
+        let from = sentence_start(judged, seen);
+        let wanted = self.hints.wanted(&self.rules.anchors, from, last && seen == end);
+        let finding = if wanted.is_nothing() { None } else { self.rules.examine(judged, seen, last, wanted) };
+        self.hints.settle(sentence_start(text, end));
+        self.hints.read(&self.rules.anchors, text);
         finding
     }
 
@@ -60,7 +71,7 @@ impl IdentityWatch {
         for (at, c) in text[from..].char_indices() {
             let behind = from + at + c.len_utf8();
             // Whether a full stop ends a sentence is known by what follows it.
-            if behind == text.len() && matches!(c, '.' | '!' | '?' | '…') {
+            if behind == text.len() && may_go_on(c) {
                 self.scanned = from + at;
             } else if ends_sentence(text, behind, c) {
                 last = Some(behind);
@@ -76,19 +87,13 @@ impl Watch for IdentityWatch {
         if moment == Moment::Passing {
             return self.pass(text);
         }
+        self.judged = text.len();
         self.hints.read(&self.rules.anchors, text);
-        let seen = std::mem::replace(&mut self.seen, text.len());
-        self.hints.settle(text.len());
-        let last = moment == Moment::End;
-        let wanted = self.hints.wanted(&self.rules.anchors, seen, last && seen == text.len());
-        if wanted.is_nothing() {
-            return None;
-        }
-        self.rules.examine(text, seen, last, wanted)
+        self.examine(text, text.len(), moment == Moment::End)
     }
 
     fn open(&self) -> usize {
         let begun = self.hints.begun(self.len);
-        self.hints.decisive().or(begun).map_or(0, |start| self.len - start)
+        self.hints.decisive().or(begun).map_or(0, |start| self.len - start.max(self.judged))
     }
 }
