@@ -130,13 +130,13 @@ impl Windower {
         self.len += text.len();
     }
 
-    /// Covers all there is with one window, however long, and counts no tokens from now on: where nobody scores, a window ends where an
-    /// event does. Returns what is new in it.
-    pub fn cover(&mut self) -> Range<usize> {
+    /// Covers the text up to `end` with one window, however long, and counts no tokens from now on: where nobody scores, a window ends
+    /// where an event does. Returns what is new in it.
+    pub fn cover(&mut self, end: usize) -> Range<usize> {
         self.counts = false;
         self.tokens = Tokens::default();
-        let seen = std::mem::replace(&mut self.covered, (0, self.len)).1;
-        seen..self.len
+        let seen = std::mem::replace(&mut self.covered, (0, end)).1;
+        seen..end
     }
 
     /// Bytes covered by windows so far.
@@ -240,10 +240,10 @@ mod tests {
     fn what_is_covered_as_it_is_needs_no_tokens() {
         let mut windower = Windower::new(SPEC);
         windower.push(&words(23));
-        assert_eq!(windower.cover(), 0..windower.len);
+        assert_eq!(windower.cover(windower.len), 0..windower.len);
         windower.push("more ");
         assert!(windower.pending() && !windower.due() && !windower.full());
-        assert_eq!(windower.cover(), windower.len - 5..windower.len);
+        assert_eq!(windower.cover(windower.len), windower.len - 5..windower.len);
         assert!(!windower.pending());
     }
 

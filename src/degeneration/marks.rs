@@ -3,7 +3,7 @@
 
 use super::salad::BROKEN;
 use super::skim::Signs;
-use super::template::{HEADINGS, SPEAKERS};
+use super::template::{HEADINGS, INDENT, SPEAKERS};
 use crate::text::floor_char_boundary;
 
 /// How template tokens begin, or all of one.
@@ -25,6 +25,8 @@ const TOKENS: [&str; 14] = [
 ];
 /// How far before new text a token may begin, in bytes.
 const REACH: usize = 64;
+/// The longest beginning of a line with a speaker's name, in bytes: the indent, the name, a space.
+const NAME: usize = INDENT + 32;
 
 /// What there may be that reaches past `seen`.
 pub(super) fn signs(text: &str, seen: usize) -> Signs {
@@ -58,17 +60,16 @@ pub(super) fn turn(text: &str, seen: usize) -> bool {
     let from = floor_char_boundary(text, seen.saturating_sub("：".len()));
     let fresh = &text.as_bytes()[from..];
     let speaks = |at: usize| {
-        let head = &text[..from + at];
-        let line = memchr::memrchr(b'\n', head.as_bytes()).map_or(0, |line| line + 1);
-        line > 0 && SPEAKERS.contains(&head[line..].trim_matches([' ', '\t']))
+        let at = from + at;
+        let head = &text[floor_char_boundary(text, at.saturating_sub(NAME + 1))..at];
+        memchr::memrchr(b'\n', head.as_bytes()).is_some_and(|line| SPEAKERS.contains(&head[line + 1..].trim_matches([' ', '\t'])))
     };
     memchr::memchr_iter(b':', fresh).any(speaks) || (!fresh.is_ascii() && memchr::memmem::find_iter(fresh, "：").any(speaks))
 }
 
 /// Bytes at the end of `text` that may become a turn written for somebody else: a line that begins like a speaker's name.
 pub(super) fn half_a_turn(text: &str) -> usize {
-    const LONGEST: usize = 40;
-    let from = floor_char_boundary(text, text.len().saturating_sub(LONGEST));
+    let from = floor_char_boundary(text, text.len().saturating_sub(NAME + 1));
     let Some(line) = text[from..].rfind('\n') else { return 0 };
     let line = &text[from + line + 1..];
     let name = line.trim_start_matches([' ', '\t']).trim_end_matches(' ');

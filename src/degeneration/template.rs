@@ -7,9 +7,14 @@ use regex::Regex;
 
 use super::{Symptom, stronger};
 use crate::detect::prose::{Part, Prose};
+use crate::text::{ceil_char_boundary, floor_char_boundary};
 
 /// How far before the new text a token may begin, in bytes.
 const REACH: usize = 64;
+/// How much of a line before a token or a turn is looked at, in bytes.
+const LINE: usize = 1 << 10;
+/// Blanks that a turn is indented by at most.
+pub(super) const INDENT: usize = 40;
 
 /// What headings of training data begin with.
 pub(super) const HEADINGS: [&str; 5] = ["Instruction", "Human", "Assistant", "User", "Response"];
@@ -46,12 +51,12 @@ pub(super) const SPEAKERS: [&str; 17] = [
 
 static TURN: LazyLock<Regex> = LazyLock::new(|| {
     let who = SPEAKERS.join("|");
-    Regex::new(&format!(r"(?m)^[ \t]*(?P<who>{who})[ ]?[:：]")).expect("a constant pattern")
+    Regex::new(&format!(r"(?m)^[ \t]{{0,{INDENT}}}(?P<who>{who})[ ]?[:：]")).expect("a constant pattern")
 });
 
 /// Template tokens.
 pub(super) fn tokens(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {
-    let from = crate::text::floor_char_boundary(text, seen.saturating_sub(REACH)).max(prose.start());
+    let from = floor_char_boundary(text, seen.saturating_sub(REACH)).max(prose.start());
     let mut best: Option<Symptom> = None;
     let mut count = 0;
     for found in TOKENS.captures_iter(&text[from..]) {
@@ -98,14 +103,20 @@ fn mentioned(text: &str, range: &std::ops::Range<usize>) -> bool {
 
 /// HTML's `<s>…</s>`.
 fn struck_out(before: &str) -> bool {
-    let line = before.rsplit('\n').next().unwrap_or_default();
+    let line = last_line(before);
     line.rfind("<s>")
         .is_some_and(|open| !line[open..].contains("</s>") && open + 3 < line.len() && !line[..open].ends_with("</s>"))
+}
+
+/// The last line of a text, or its end if it is long.
+fn last_line(text: &str) -> &str {
+    text[ceil_char_boundary(text, text.len().saturating_sub(LINE))..].rsplit('\n').next().unwrap_or_default()
 }
 
 /// Turns written for somebody else, after an answer that was no dialogue.
 pub(super) fn turns(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {
     let from = prose.start();
+    let first_line = text[..floor_char_boundary(text, LINE)].lines().next().unwrap_or_default();
     let mut best: Option<Symptom> = None;
     for found in TURN.captures_iter(&text[from..]) {
         let (Some(all), Some(who)) = (found.get(0), found.name("who")) else { continue };
@@ -118,12 +129,12 @@ pub(super) fn turns(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Sympto
             continue;
         }
         let above = text[..range.start].trim_end();
-        let last_line = above.rsplit('\n').next().unwrap_or_default();
+        let last_line = last_line(above);
         // A dialogue that was announced, or one that the text has been from the beginning, was asked for.
         let announced = last_line.ends_with([':', '：', '*', '#', '-']) || last_line.starts_with('#');
         let dialogue =
             last_line.split_once([':', '：']).is_some_and(|(label, _)| label.chars().count() <= 24) && TURN.is_match(last_line);
-        if announced || dialogue || above.is_empty() || TURN.is_match(text.lines().next().unwrap_or_default()) {
+        if announced || dialogue || above.is_empty() || TURN.is_match(first_line) {
             continue;
         }
         let blank = text[above.len()..range.start].matches('\n').count() >= 2;

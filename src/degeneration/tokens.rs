@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 
 use crate::detect::prose::{Part, Prose};
+use crate::text::ceil_char_boundary;
 
 /// At most so many, the last ones.
 const MOST: usize = 1_200;
@@ -100,8 +101,9 @@ pub(super) const fn is_character(c: char) -> bool {
 
 /// Whether nothing but marks of a list or a heading stands before `at` on its line.
 pub(super) fn begins_line(text: &str, at: usize) -> bool {
-    let before = text[..at].trim_end_matches([' ', '\t', '*', '#', '(']);
-    before.is_empty() || before.ends_with('\n')
+    const MARKS: usize = 256;
+    let before = text[ceil_char_boundary(text, at.saturating_sub(MARKS))..at].trim_end_matches([' ', '\t', '*', '#', '(']);
+    before.ends_with('\n') || (before.is_empty() && at <= MARKS)
 }
 
 #[cfg(test)]

@@ -122,16 +122,20 @@ impl<'t> Prose<'t> {
         let text = &self.text[range.clone()];
         let mut chars = text.char_indices().peekable();
         let mut before = None;
+        let mut open = Open::default();
         while let Some((at, c)) = chars.next() {
             let found = match c {
-                '`' => inline_code(text, at, closed).map(|end| (end, Part::Code)),
-                _ => quotation(text, at, c, before, closed).map(|end| (end, Part::Quote)),
+                '`' => inline_code(text, at, closed, &mut open).map(|end| (end, Part::Code)),
+                _ => quotation(text, at, c, before, closed, &mut open).map(|end| (end, Part::Quote)),
             };
             before = Some(c);
             if let Some((end, part)) = found {
                 self.push(range.start + at..range.start + end, part);
                 while chars.next_if(|(next, _)| *next < end).is_some() {}
                 before = text[..end].chars().next_back();
+            } else if c == '`' {
+                // Marks that open nothing do so together.
+                while chars.next_if(|(_, next)| *next == '`').is_some() {}
             }
         }
     }
@@ -220,10 +224,32 @@ fn fence_at(text: &str, start: usize) -> Option<Fence> {
     fence
 }
 
+/// Marks whose end was looked for in a paragraph and is not there, so that it is looked for once and not once for each mark.
+#[derive(Debug, Default)]
+struct Open(Vec<(char, usize)>);
+
+impl Open {
+    fn find(&mut self, mark: char, length: usize, end: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        if self.0.contains(&(mark, length)) {
+            return None;
+        }
+        let end = end();
+        if end.is_none() {
+            self.0.push((mark, length));
+        }
+        end
+    }
+}
+
 /// The end of the inline code that begins at `at`. Without its end it is none.
-fn inline_code(text: &str, at: usize, closed: bool) -> Option<usize> {
+fn inline_code(text: &str, at: usize, closed: bool, open: &mut Open) -> Option<usize> {
+    let length = text[at..].bytes().take_while(|byte| *byte == b'`').count();
+    open.find('`', length, || code_end(text, at, length)).or_else(|| (!closed).then_some(text.len()))
+}
+
+/// The end of the inline code that begins at `at` with so many marks.
+fn code_end(text: &str, at: usize, length: usize) -> Option<usize> {
     let run = |from: usize| text[from..].bytes().take_while(|byte| *byte == b'`').count();
-    let length = run(at);
     let mut next = at + length;
     while let Some(found) = memchr::memchr(b'`', &text.as_bytes()[next..]) {
         let begin = next + found;
@@ -233,11 +259,11 @@ fn inline_code(text: &str, at: usize, closed: bool) -> Option<usize> {
         }
         next = begin + other;
     }
-    (!closed).then_some(text.len())
+    None
 }
 
 /// The end of the quotation that begins at `at` with `c`.
-fn quotation(text: &str, at: usize, c: char, before: Option<char>, closed: bool) -> Option<usize> {
+fn quotation(text: &str, at: usize, c: char, before: Option<char>, closed: bool, open: &mut Open) -> Option<usize> {
     let inside = at + c.len_utf8();
     let rest = &text[inside..];
     let after = rest.chars().next();
@@ -254,11 +280,13 @@ fn quotation(text: &str, at: usize, c: char, before: Option<char>, closed: bool)
         '‘' | '\'' => {
             // An apostrophe unless it opens a word; and it must be closed, for an apostrophe may open one as well.
             let opens = !before.is_some_and(char::is_alphanumeric) && after.is_some_and(|c| c.is_alphanumeric() || c == '…');
-            return opens.then(|| single(rest, if c == '‘' { '’' } else { '\'' }, closed).map(|end| inside + end)).flatten();
+            let closer = if c == '‘' { '’' } else { '\'' };
+            let end = || open.find(c, 1, || single(rest, closer)).or_else(|| unfinished(rest, closed));
+            return opens.then(end).flatten().map(|end| inside + end);
         }
         _ => return None,
     };
-    if let Some(end) = rest.find(closers) {
+    if let Some(end) = open.find(c, 1, || rest.find(closers)) {
         let closer = rest[end..].chars().next().map_or(0, char::len_utf8);
         return Some(inside + end + closer);
     }
@@ -270,7 +298,7 @@ fn quotation(text: &str, at: usize, c: char, before: Option<char>, closed: bool)
 }
 
 /// Where a quotation in single marks ends.
-fn single(rest: &str, closer: char, closed: bool) -> Option<usize> {
+fn single(rest: &str, closer: char) -> Option<usize> {
     for (end, _) in rest.match_indices(closer) {
         let after = rest[end + closer.len_utf8()..].chars().next();
         let before = rest[..end].chars().next_back();
@@ -278,7 +306,12 @@ fn single(rest: &str, closer: char, closed: bool) -> Option<usize> {
             return Some(end + closer.len_utf8());
         }
     }
-    (!closed && !rest.contains('\n') && rest.len() < 200).then_some(rest.len())
+    None
+}
+
+/// The end of a quotation in single marks that is not closed yet.
+fn unfinished(rest: &str, closed: bool) -> Option<usize> {
+    (!closed && rest.len() < 200 && !rest.contains('\n')).then_some(rest.len())
 }
 
 #[cfg(test)]
@@ -309,6 +342,12 @@ mod tests {
         ] {
             assert_eq!(own(text), text);
         }
+    }
+
+    #[test]
+    fn a_mark_without_an_end_does_not_hide_others() {
+        assert_eq!(own("a « b ‹c› d « e ‹f› g ``` h `X` i\n\nk"), "a « b  d « e  g ``` h  i\n\nk");
+        assert_eq!(own("‹ ‹ «X» ‹ «X» 'tis the rest\n\nk"), "‹ ‹  ‹  'tis the rest\n\nk");
     }
 
     #[test]

@@ -4,11 +4,13 @@
 use super::{Delivery, Inspector};
 use crate::detect::{Detector, Finding, Moment, Watched};
 use crate::score::Source;
-use crate::text::Channel;
+use crate::text::{Channel, floor_char_boundary};
 use crate::window::Windower;
 
 /// Bytes of a whole answer after which it is judged as far as it has come: a bad one need not be read to its end.
 const PIECE: usize = 4 << 10;
+/// Bytes that are judged at once, at most: what is looked for in them may cost more than their length.
+const AT_ONCE: usize = 16 << 10;
 /// Bytes of others after which a lane that has not grown is taken to stand still.
 const STILL: usize = 64;
 /// Bytes from one measurement of the signals to the next: about as many as a window brings where a classifier judges.
@@ -93,11 +95,18 @@ impl Inspector {
 
     /// Judges what a lane has more than at the last time.
     fn judge_lane(&mut self, index: usize, moment: Moment) {
-        let lane = &mut self.lanes[index];
-        let seen = lane.windower.covered();
-        let span = lane.windower.cover();
-        let id = self.pend(index, span, seen, moment, true);
-        self.windows_cut += 1;
+        let id = loop {
+            let lane = &mut self.lanes[index];
+            let seen = lane.windower.covered();
+            let end = floor_char_boundary(&lane.text, seen + AT_ONCE);
+            let span = lane.windower.cover(end);
+            let ends = end == lane.text.len();
+            self.windows_cut += 1;
+            let id = self.pend(index, span, seen, if ends { moment } else { Moment::Passing }, true);
+            if ends {
+                break id;
+            }
+        };
         let lane = &mut self.lanes[index];
         let watching = &mut self.watching[index];
         watching.still = 0;

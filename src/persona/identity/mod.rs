@@ -34,10 +34,12 @@ use super::Persona;
 use crate::detect::prose::{Part, Prose};
 use crate::detect::{Detector, Finding, Silent, Watch};
 use crate::score::{Label, Score, Source};
-use crate::text::Channel;
+use crate::text::{Channel, ceil_char_boundary, floor_char_boundary};
 
 /// How far before the new text a statement may begin, in bytes.
 const LOOK_BACK: usize = 400;
+/// How much of the lines before and behind a signature is looked at, in bytes: a longer one is none.
+const LINE: usize = 300;
 /// The longest quotation in evidence, in characters.
 const EVIDENCE: usize = 80;
 
@@ -316,11 +318,13 @@ fn stated(text: &str, sentence: &Sentence<'_>, cue: &Cue, naming: &Naming, last:
         Place::Anywhere => (sentence.before(start), sentence.after(end)),
         Place::Line => {
             // With the line before it: a signature stands below its greeting.
-            let line = text[..start].rfind('\n').map_or(0, |line| line + 1);
-            let above = text[..line].trim_end();
-            let head = above.rfind('\n').map_or(0, |line| line + 1);
-            let tail = text[end..].find('\n').map(|line| end + line);
-            if tail.is_none() && !last {
+            let low = ceil_char_boundary(text, start.saturating_sub(LINE));
+            let line = text[low..start].rfind('\n').map_or(low, |line| low + line + 1);
+            let above = text[low..line].trim_end();
+            let head = low + above.rfind('\n').map_or(0, |line| line + 1);
+            let high = floor_char_boundary(text, end.saturating_add(LINE));
+            let tail = text[end..high].find('\n').map(|line| end + line);
+            if tail.is_none() && (!last || high < text.len()) {
                 return None;
             }
             (&text[head..start], &text[end..tail.unwrap_or(text.len())])
