@@ -175,7 +175,7 @@ pub(super) fn delivered(inspector: &Inspector) -> Vec<String> {
 
 /// The same of an answer that is not held to a client: all of it.
 pub(super) fn told(inspector: &Inspector) -> Vec<String> {
-    answers(inspector.texts())
+    answers(inspector.sources())
 }
 
 fn answers<'t>(texts: impl Iterator<Item = (Lane, &'t str)>) -> Vec<String> {

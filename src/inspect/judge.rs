@@ -63,8 +63,8 @@ impl Inspector {
         let lanes = &self.lanes;
         self.queue.cover(|ends| {
             ends.iter()
-                .all(|(lane, end)| *end <= lanes[*lane].cleared)
-                .then(|| ends.iter().map(|(lane, _)| lanes[*lane].cleared_by).max().unwrap_or(0))
+                .all(|end| end.text <= lanes[end.lane].cleared)
+                .then(|| ends.iter().map(|end| lanes[end.lane].cleared_by).max().unwrap_or(0))
         });
     }
 
@@ -343,9 +343,7 @@ impl Inspector {
             let (progress, lanes) = (&mut self.progress, &mut self.lanes);
             let taken = self.queue.take(self.judged, |held| {
                 held.marks.iter().for_each(|mark| progress.apply(mark));
-                for (lane, end) in &held.ends {
-                    lanes[*lane].released = *end;
-                }
+                held.ends.iter().for_each(|end| lanes[end.lane].release(end));
             });
             if let Some((bytes, text)) = taken {
                 self.committed = true;

@@ -4,6 +4,7 @@
 //! Upstream bytes are cut into events, events into text, text into windows. An event is released, in order and byte for byte, once
 //! every window that covers its text has been judged well. What could not be understood or scored follows the policy and is noted.
 
+mod escapes;
 #[cfg(test)]
 mod event_tests;
 mod events;
@@ -309,15 +310,19 @@ impl Inspector {
         &self.facts
     }
 
-    /// The lanes and their texts so far.
+    /// The lanes and their texts so far, as they are judged: of a call's arguments the escapes are undone.
     pub fn texts(&self) -> impl Iterator<Item = (Lane, &str)> {
         self.lanes.iter().map(|lane| (lane.lane, lane.text.as_str()))
     }
 
-    /// The lanes and as much of their texts as the client has.
+    /// The lanes and their texts so far, as they came.
+    pub fn sources(&self) -> impl Iterator<Item = (Lane, &str)> {
+        self.lanes.iter().map(|lane| (lane.lane, lane.source()))
+    }
+
+    /// The lanes and as much of their texts as the client has, as they came.
     pub fn delivered(&self) -> impl Iterator<Item = (Lane, &str)> {
-        let released = |lane: &LaneState| crate::text::floor_char_boundary(&lane.text, lane.released);
-        self.lanes.iter().map(move |lane| (lane.lane, &lane.text[..released(lane)]))
+        self.lanes.iter().map(|lane| (lane.lane, lane.delivered()))
     }
 
     /// How much of the answer has been released.
@@ -426,7 +431,7 @@ impl Inspector {
                 let mut full = false;
                 for delta in &reading.deltas {
                     match self.lanes.push(delta, self.plan.policy.window) {
-                        Ok(Some(lane)) => held.grew(lane, self.lanes[lane].text.len()),
+                        Ok(Some(lane)) => held.grew(self.lanes[lane].end(lane)),
                         Ok(None) => {}
                         Err(Full) => full = true,
                     }
@@ -449,7 +454,7 @@ impl Inspector {
                 }
             }
         }
-        let grown: SmallVec<[usize; 2]> = held.ends.iter().map(|(lane, _)| *lane).collect();
+        let grown: SmallVec<[usize; 2]> = held.ends.iter().map(|end| end.lane).collect();
         self.hold(held);
         if self.delivery == Delivery::AtOnce {
             self.release();

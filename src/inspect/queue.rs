@@ -7,13 +7,23 @@ use smallvec::SmallVec;
 
 use crate::dialect::Mark;
 
+/// How far a lane has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct End {
+    pub(super) lane: usize,
+    /// Bytes of its text as it is judged.
+    pub(super) text: usize,
+    /// Bytes of it as it came.
+    pub(super) source: usize,
+}
+
 /// An event that has not left.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) raw: Bytes,
     pub(super) marks: SmallVec<[Mark; 2]>,
-    /// The lanes whose text it carries, with the length of each lane's text after it.
-    pub(super) ends: SmallVec<[(usize, usize); 1]>,
+    /// How far the lanes have come whose text it carries.
+    pub(super) ends: SmallVec<[End; 1]>,
     /// The window that must be judged well before it leaves; `None` while no window covers its text.
     need: Option<u64>,
 }
@@ -29,11 +39,11 @@ impl Held {
         self.raw.len().max(size_of::<Held>())
     }
 
-    /// A lane's text has grown by it, to this length.
-    pub(super) fn grew(&mut self, lane: usize, len: usize) {
+    /// A lane has come this far by it.
+    pub(super) fn grew(&mut self, end: End) {
         match self.ends.last_mut() {
-            Some((of, end)) if *of == lane => *end = len,
-            _ => self.ends.push((lane, len)),
+            Some(last) if last.lane == end.lane => *last = end,
+            _ => self.ends.push(end),
         }
     }
 }
@@ -72,7 +82,7 @@ impl Queue {
 
     /// Settles the needs of events from the first uncovered one on, for as long as `need` knows them.
     /// `need(ends)`: the window that clears this text, or `None` if it is not cleared yet.
-    pub(super) fn cover(&mut self, need: impl Fn(&[(usize, usize)]) -> Option<u64>) {
+    pub(super) fn cover(&mut self, need: impl Fn(&[End]) -> Option<u64>) {
         while let Some(held) = self.events.get_mut(self.covered) {
             let found = if held.ends.is_empty() { Some(0) } else { need(&held.ends) };
             let Some(found) = found else { break };

@@ -12,6 +12,7 @@ mod custom;
 mod documents;
 mod failures;
 mod forwarding;
+mod hidden;
 mod layer;
 mod metrics;
 mod mutations;
