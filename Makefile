@@ -1,5 +1,5 @@
 # The commands of the README, each complete in itself on a fresh Debian machine with Rust, Python and the package registries.
-.PHONY: demo test lint bench fuzz evaluate runtime clean
+.PHONY: demo test lint bench fuzz evaluate drift runtime clean
 
 ## demo: watch a model collapse in front of you and be stopped
 demo: runtime
@@ -28,6 +28,10 @@ fuzz:
 ## evaluate: measure the classifier on data used neither for training nor for thresholds
 evaluate:
 	scripts/evaluate
+
+## drift: measure the drift charts on real text (docs/drift.md); minutes on one core
+drift:
+	scripts/drift
 
 clean:
 	cargo clean

@@ -11,7 +11,7 @@ use crate::drift::Asked;
 use crate::guard::{Assessment, Snapshot, assess};
 use crate::policy::{Fallback, Measures, Mode, Policy, SessionFacts};
 use crate::score::{Label, Scores, Signals};
-use crate::session::{Charts, State, Turn as SessionTurn};
+use crate::session::{State, Turn as SessionTurn};
 use crate::text::Str;
 use crate::verdict::{Action, Verdict};
 
@@ -255,7 +255,6 @@ impl Row {
 
     async fn answers(&self, snapshot: &Snapshot, mut exchange: Exchange) -> Vec<Answered> {
         let Session { drift, turns, flags } = self.session;
-        let charts = Charts::default();
         let mut state = State { drift, turns, flags, ..State::default() };
         let mut answers = Vec::new();
         let mut answer = async |message: usize, exchange: &Exchange, text: &str| {
@@ -263,7 +262,7 @@ impl Row {
                 SessionFacts { drift: state.drift, turns: state.turns, flags: state.flags, limit: snapshot.drift_limit };
             let judged = assess(snapshot, exchange, session, text).await;
             let asked = Asked::of(exchange.user.as_deref());
-            state = state.after(turn(snapshot, &asked, &judged), &charts);
+            state = state.after(turn(snapshot, &asked, &judged), &snapshot.charts);
             answers.push(Answered { message, session, asked, judged });
         };
         if let Some(response) = &self.response {

@@ -186,7 +186,7 @@ def gateway():
         lines("Fleet drift", "Chart (CUSUM) of the collapse rate, the replica that is furthest off. 10 is the alert's limit.",
               query(f"max by (route) (steadfast_fleet_drift{{{ROUTE}}})", "{{route}}"), limit=10),
         lines("Drift of conversations", "In standard deviations, after each judged turn.",
-              *quantiles("steadfast_session_drift", ROUTE, ["route"], 0.5, 0.95), limit=7.4),
+              *quantiles("steadfast_session_drift", ROUTE, ["route"], 0.5, 0.95), limit=5),
     ]:
         made = made.with_panel(panel)
 
@@ -252,8 +252,8 @@ def drift():
     for panel in [
         heat_map("Drift", "Of conversations after each judged turn, in standard deviations.",
                  f"sum by (le) (increase(steadfast_session_drift_bucket{{{ROUTE}}}[$__rate_interval]))"),
-        lines("Drift, quantiles", "7.4 is the limit of the policies that ship.",
-              *quantiles("steadfast_session_drift", ROUTE, ["route"], 0.5, 0.9, 0.99), limit=7.4),
+        lines("Drift, quantiles", "5 is the limit of the policies that ship.",
+              *quantiles("steadfast_session_drift", ROUTE, ["route"], 0.5, 0.9, 0.99), limit=5),
         lines("Conversations steered", "Requests of drifting conversations for which a rule asked for a measure, by what became of it.",
               query(rate("steadfast_drift_measures_total", ROUTE, "measure, outcome"), "{{measure}}: {{outcome}}"), unit="ops"),
         lines("Conversations remembered", "By store, all replicas. Replicas that share a Redis each count all of them.",

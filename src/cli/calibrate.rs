@@ -16,7 +16,7 @@ use super::lines::{Input, Line};
 use super::output::{self, Paint, Table, Work, count, say};
 use super::{FAILED, print_problems};
 use crate::config::Part;
-use crate::drift::{Asked, LIMIT};
+use crate::drift::{Asked, Cusum, LIMIT};
 use crate::guard::Snapshot;
 use crate::persona::calibrate::{self, Answer, Found, Wanted};
 use crate::rows::Row;
@@ -106,7 +106,8 @@ impl CalibrateArgs {
             say(format!("steadfast: {} could not be read or scored; nothing was calibrated", count(bad, "row")));
             return Ok(ExitCode::from(FAILED));
         }
-        let wanted = Wanted { false_positive_rate, drift_rate: DRIFT_RATE, classifier: judge.thresholds() };
+        let wanted =
+            Wanted { false_positive_rate, drift_rate: DRIFT_RATE, classifier: judge.thresholds(), chart: Cusum::default() };
         let mut found = calibrate::calibrate(&conversations, &wanted).map_err(|error| anyhow::anyhow!("{input}: {error}"))?;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         found.thresholds.calibrated_at = Some(now);
@@ -214,7 +215,7 @@ fn table(out: &mut dyn Write, found: &Found, wanted: &Wanted) -> anyhow::Result<
         (Some(drift), _) => {
             writeln!(
                 out,
-                "\ndrift limit {:.2} ({LIMIT} without calibration): one false alarm in {:.0} turns",
+                "\ndrift limit {:.2} ({LIMIT} without calibration): at most one false alarm in {:.0} turns, with 90 % confidence",
                 drift.limit,
                 1.0 / DRIFT_RATE
             )?;
@@ -263,6 +264,7 @@ fn json(found: &Found, judge: &Judge) -> serde_json::Value {
         "register": thresholds.register.map(crate::score::Score::get),
         "drift": thresholds.drift.as_ref().map(|drift| json!({
             "limit": drift.limit,
+            "allowance": drift.allowance,
             "false_alarm_rate": drift.false_alarm_rate,
             "turns": drift.turns,
             "conversations": drift.conversations,

@@ -8,7 +8,7 @@
 ///
 /// let chart = Cusum::default();
 /// let drift = [0.3, -1.2, 2.0, 1.8, 2.4].iter().fold(0.0, |drift, residual| chart.next(drift, *residual));
-/// assert!((drift - 4.7).abs() < 1e-12);
+/// assert!((drift - 3.95).abs() < 1e-12);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cusum {
@@ -20,9 +20,9 @@ pub struct Cusum {
 }
 
 impl Default for Cusum {
-    /// Tuned to a shift of one standard deviation; an alarm takes at least three turns at the usual limit of 7.4.
+    /// Tuned to a shift of one and a half standard deviations; an alarm takes at least three turns at the usual limit of 5.
     fn default() -> Self {
-        Cusum { allowance: 0.5, most: 3.0 }
+        Cusum { allowance: 0.75, most: 3.0 }
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
     fn a_lasting_shift_alarms_and_good_turns_calm_it_down() {
         let chart = Cusum::default();
         let path: Vec<f64> = chart.path(std::iter::repeat_n(2.0, 6).chain(std::iter::repeat_n(-0.5, 12))).collect();
-        assert!(path[3] < 7.4 && path[4] >= 7.4, "{path:?}");
+        assert!(path[2] < 5.0 && path[3] >= 5.0, "{path:?}");
         assert_eq!(path.last(), Some(&0.0), "{path:?}");
     }
 

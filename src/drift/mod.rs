@@ -4,7 +4,7 @@
 //!
 //! | question | chart | limit from |
 //! | --- | --- | --- |
-//! | has this conversation moved away from its persona? | [`Cusum`] of standardised residuals, [`Ewma`] beside it | [`limit_for`] on a [`BlockBootstrap`] of harmless conversations |
+//! | has this conversation moved away from its persona? | [`Cusum`] of standardised residuals, [`Ewma`] beside it | [`guaranteed_limit`] of harmless conversations, by a [`BlockBootstrap`] |
 //! | do too many answers of a route collapse? | [`RateCusum`], a log-likelihood ratio of two rates | [`RateCusum::limit_for`] |
 //! | has a distribution moved? | [`psi`] of a [`Histogram`], kept by a [`Monitor`] | the usual 0.1 and 0.25 |
 //! | since when? | [`mean_shift`], and the last turn at which a CUSUM was 0 | |
@@ -17,6 +17,7 @@ mod bootstrap;
 mod change;
 mod cusum;
 mod distribution;
+mod guarantee;
 mod monitor;
 mod normal;
 mod random;
@@ -27,10 +28,11 @@ pub use bootstrap::{BlockBootstrap, BootstrapError, FEWEST_TURNS, false_alarm_ra
 pub use change::{Shift, mean_shift};
 pub use cusum::{Cusum, Ewma};
 pub use distribution::{Histogram, psi};
+pub use guarantee::guaranteed_limit;
 pub use monitor::{BASELINE, Monitor, Moved, RECENT};
 pub use normal::{normal_cdf, normal_quantile};
 pub use random::Random;
 pub use rate::RateCusum;
 
 /// The drift that independent, normal turns reach once in 10,000 with the charts' defaults: what holds until a persona is calibrated.
-pub const LIMIT: f64 = 7.4;
+pub const LIMIT: f64 = 5.0;

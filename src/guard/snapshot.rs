@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub baseline: Arc<Baseline>,
     /// The drift that they do not reach: `session.limit` in rules.
     pub drift_limit: f64,
+    /// The charts that it is for.
+    pub charts: Charts,
     /// Where conversations are remembered; `None`: each request is its own.
     pub tracking: Option<Tracking>,
     /// Opens when the route's model collapses; `None`: never.
@@ -87,6 +89,7 @@ impl Snapshot {
             own_credential: false,
             baseline: Arc::default(),
             drift_limit: drift::LIMIT,
+            charts: Charts::default(),
             tracking: None,
             circuit: None,
             limits: Limits::default(),
@@ -113,7 +116,7 @@ impl Snapshot {
     /// Follows conversations by these parts of requests and remembers them there.
     #[must_use]
     pub fn with_sessions(mut self, sessions: Arc<dyn Sessions>, key: Arc<[KeyPart]>) -> Self {
-        self.tracking = Some(Tracking { sessions, key, baseline: self.baseline.clone(), charts: Charts::default() });
+        self.tracking = Some(Tracking { sessions, key, baseline: self.baseline.clone(), charts: self.charts });
         self
     }
 

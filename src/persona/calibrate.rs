@@ -3,10 +3,10 @@
 //!
 //! A label's threshold is the order statistic that conformal prediction asks for (Vovk; Angelopoulos et al., arXiv 2208.02814): if the
 //! next answer is exchangeable with those measured, it exceeds the threshold with at most the wanted probability, whatever the
-//! distribution. The drift limit is measured on residuals whose baseline was learned from the other half of the conversations.
+//! distribution. The drift limit is set so that it holds on other conversations too, with 90 % confidence.
 
 use super::{DriftThresholds, Thresholds};
-use crate::drift::{self, Asked, Baseline, BlockBootstrap, Cusum, Prompt, Ranks};
+use crate::drift::{self, Asked, Baseline, Cusum, Prompt, Ranks};
 use crate::score::{Label, Score, Scores, Signals};
 
 /// An in-character answer, measured.
@@ -29,6 +29,8 @@ pub struct Wanted {
     pub drift_rate: f64,
     /// The classifier's own thresholds; `None`: there is no classifier, and labels get none.
     pub classifier: Option<[f64; Label::COUNT]>,
+    /// The chart that the drift limit is for.
+    pub chart: Cusum,
 }
 
 /// What was found.
@@ -55,9 +57,6 @@ pub struct TooFew {
     /// The rate.
     pub rate: f64,
 }
-
-/// Turns that are drawn to find the drift limit, in multiples of what one false alarm takes.
-const ALARMS: f64 = 100.0;
 
 /// A persona's threshold is at least this part of the classifier's own. In-character answers to everyday questions score next to
 /// nothing; a threshold just above that would take every unusual question for a collapse.
@@ -154,25 +153,18 @@ fn upper_bound(above: usize, count: usize) -> f64 {
 
 fn drift(conversations: &[Vec<Answer>], wanted: &Wanted) -> Result<(DriftThresholds, f64), drift::BootstrapError> {
     let thresholds = wanted.classifier.unwrap_or([0.5; Label::COUNT]);
-    let all: Vec<&Vec<Answer>> = conversations.iter().collect();
+    let all: Vec<&[Answer]> = conversations.iter().map(Vec::as_slice).collect();
     let turns = conversations.iter().map(Vec::len).sum();
     let few = drift::BootstrapError::TooFew { turns, needed: drift::FEWEST_TURNS };
     let (baseline, explained) = learn(&all, thresholds).ok_or(few)?;
-    // Each half is measured by what the other half taught; where a half is too small for that, by the whole.
-    let halves: [Vec<&Vec<Answer>>; 2] = [0, 1].map(|half| all.iter().skip(half).step_by(2).copied().collect());
-    let taught =
-        [1, 0].map(|other: usize| learn(&halves[other], thresholds).map_or_else(|| baseline.clone(), |(taught, _)| taught));
-    let residual = |answer: &Answer, by: &Baseline| by.residual(&answer.scores, &answer.signals, &answer.asked);
-    let residuals: Vec<Vec<f64>> = conversations
-        .iter()
-        .enumerate()
-        .map(|(index, turns)| turns.iter().map(|answer| residual(answer, &taught[index % 2])).collect())
-        .collect();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of turns to draw")]
-    let draws = (ALARMS / wanted.drift_rate).min(5e7) as usize;
-    let limit = drift::limit_for(&Cusum::default(), BlockBootstrap::new(&residuals, 1)?, draws, wanted.drift_rate);
+    let learned = |runs: &[&[Answer]]| learn(runs, thresholds).map(|(baseline, _)| baseline);
+    let residuals = |by: &Baseline, run: &[Answer]| {
+        run.iter().map(|answer| by.residual(&answer.scores, &answer.signals, &answer.asked)).collect()
+    };
+    let limit = drift::guaranteed_limit(&wanted.chart, conversations, wanted.drift_rate, learned, residuals)?;
     let found = DriftThresholds {
         limit: (limit * 100.0).ceil() / 100.0,
+        allowance: wanted.chart.allowance,
         false_alarm_rate: Some(wanted.drift_rate),
         turns: Some(turns as u64),
         conversations: Some(conversations.len() as u64),
@@ -185,7 +177,7 @@ fn drift(conversations: &[Vec<Answer>], wanted: &Wanted) -> Result<(DriftThresho
 }
 
 /// What harmless turns look like, and how much of it the questions explain. `None`: too few turns.
-fn learn(conversations: &[&Vec<Answer>], thresholds: [f64; Label::COUNT]) -> Option<(Baseline, f64)> {
+fn learn(conversations: &[&[Answer]], thresholds: [f64; Label::COUNT]) -> Option<(Baseline, f64)> {
     let answers: Vec<&Answer> = conversations.iter().copied().flatten().collect();
     let mut baseline = Baseline { thresholds, ..Baseline::default() };
     let margins: Vec<f64> = answers.iter().map(|answer| baseline.margin(&answer.scores)).collect();
@@ -259,7 +251,12 @@ mod tests {
     use crate::drift::Random;
     use crate::score::Source;
 
-    const WANTED: Wanted = Wanted { false_positive_rate: 0.01, drift_rate: 1e-3, classifier: Some([0.5; Label::COUNT]) };
+    const WANTED: Wanted = Wanted {
+        false_positive_rate: 0.01,
+        drift_rate: 1e-3,
+        classifier: Some([0.5; Label::COUNT]),
+        chart: Cusum { allowance: 0.75, most: 3.0 },
+    };
 
     /// Answers whose hate score is skewed, and higher where the question is about the assistant.
     fn conversations(count: usize, seed: u64) -> Vec<Vec<Answer>> {
@@ -302,8 +299,8 @@ mod tests {
         let fresh = conversations(20_000, 4);
         let residuals = fresh.iter().flatten().map(|answer| baseline.residual(&answer.scores, &answer.signals, &answer.asked));
         let rate = drift::false_alarm_rate(&Cusum::default(), residuals, 160_000, drift.limit);
-        assert!(rate < 3e-3, "{rate} at {}", drift.limit);
-        assert!((3.0..8.0).contains(&drift.limit), "{}", drift.limit);
+        assert!(rate < 1.5e-3, "{rate} at {}", drift.limit);
+        assert!((2.0..6.0).contains(&drift.limit), "{}", drift.limit);
     }
 
     #[test]

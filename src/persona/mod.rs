@@ -8,7 +8,7 @@ mod parse;
 pub mod register;
 pub mod voice;
 
-use crate::drift::{self, Baseline, Prompt, Ranks};
+use crate::drift::{self, Baseline, Cusum, Prompt, Ranks};
 use crate::score::{Label, Score};
 use crate::text::Str;
 
@@ -100,6 +100,8 @@ pub struct Thresholds {
 pub struct DriftThresholds {
     /// `session.limit`: the drift that they do not reach.
     pub limit: f64,
+    /// What a turn may be above average without adding to the drift, in standard deviations: the chart that the limit is for.
+    pub allowance: f64,
     /// More seldom than once in this many turns, as a rate.
     pub false_alarm_rate: Option<f64>,
     /// Turns measured.
@@ -238,6 +240,13 @@ impl Persona {
     #[must_use]
     pub fn drift_limit(&self) -> f64 {
         self.thresholds.drift.as_ref().map_or(drift::LIMIT, |drift| drift.limit)
+    }
+
+    /// The chart that the limit is for.
+    #[must_use]
+    pub fn drift_chart(&self) -> Cusum {
+        let default = Cusum::default();
+        Cusum { allowance: self.thresholds.drift.as_ref().map_or(default.allowance, |drift| drift.allowance), ..default }
     }
 
     /// A reminder from the identity. It names no forbidden name: a model that is told what not to say has it in mind.

@@ -158,6 +158,9 @@ fn read_thresholds(table: Table<'_>) -> Thresholds {
     thresholds
 }
 
+/// What limits were made for before files said it.
+const OLD_ALLOWANCE: f64 = 0.5;
+
 fn read_drift(table: &Table<'_>) -> Option<DriftThresholds> {
     let count = |key| table.integer(key, 0..=i64::MAX).and_then(|count| u64::try_from(count).ok());
     let ranks = |key: &str| {
@@ -184,11 +187,22 @@ fn read_drift(table: &Table<'_>) -> Option<DriftThresholds> {
     table.require("margin", "let `steadfast calibrate` write it");
     // All of it is read before anything is missed, so that every mistake is told.
     let (limit, margin) = (table.float("limit", 0.1..=1000.0), ranks("margin"));
+    let allowance = table.float("allowance", 0.0..=3.0).unwrap_or(OLD_ALLOWANCE);
     let (voice, register) = (ranks("voice"), ranks("register"));
     let false_alarm_rate = table.float("false_alarm_rate", 0.0..=1.0);
     let (turns, conversations) = (count("turns"), count("conversations"));
     table.finish();
-    Some(DriftThresholds { limit: limit?, false_alarm_rate, turns, conversations, margin: margin?, voice, register, prompt })
+    Some(DriftThresholds {
+        limit: limit?,
+        allowance,
+        false_alarm_rate,
+        turns,
+        conversations,
+        margin: margin?,
+        voice,
+        register,
+        prompt,
+    })
 }
 
 /// A list of texts with something in each.
@@ -280,6 +294,11 @@ mod tests {
         assert!(baseline.margin.0[8] == 0.5 && baseline.voice.is_none() && baseline.register.is_some());
         assert!(persona.calibrated_for_another("collapse 2") && !persona.calibrated_for_another("collapse 1"));
         assert_eq!(persona.uncalibrated().drift_limit(), crate::drift::LIMIT);
+        // A file of before limits said which chart they are for keeps that chart.
+        assert_eq!(
+            (persona.drift_chart().allowance, persona.uncalibrated().drift_chart()),
+            (0.5, crate::drift::Cusum::default())
+        );
         assert!(!persona.roleplay.allowed && persona.identity.is_machine());
     }
 

@@ -72,11 +72,12 @@ impl Basis {
             Label::ALL.map(|label| self.calibration.threshold(label).map_or(0.5, |threshold| threshold.get().into()));
         let baseline = Arc::new(persona.baseline(thresholds));
         let drift_limit = persona.drift_limit();
+        let charts = Charts { cusum: persona.drift_chart(), ..Charts::default() };
         let tracking = self.sessions.clone().map(|sessions| Tracking {
             sessions,
             key: config.session.key.clone().into(),
             baseline: baseline.clone(),
-            charts: Charts::default(),
+            charts,
         });
         Snapshot {
             route: "guard".into(),
@@ -89,6 +90,7 @@ impl Basis {
             own_credential: false,
             baseline,
             drift_limit,
+            charts,
             tracking,
             circuit: None,
             limits: Limits {

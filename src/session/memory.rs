@@ -134,7 +134,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..250 {
-                        store.keep(record(Place::At(key("a")), 0.75));
+                        store.keep(record(Place::At(key("a")), 1.0));
                     }
                 });
             }
@@ -153,12 +153,12 @@ mod tests {
         let before = recall(&store, &["1 trimmed"]).await;
         for next in ["2a", "2b"] {
             let place = Place::After { before: before.clone(), keys: vec![key(next)] };
-            assert_eq!(store.record(record(place, 2.5)).await.unwrap().state.drift, 4.0);
+            assert_eq!(store.record(record(place, 2.5)).await.unwrap().state.drift, 3.5);
         }
         assert_eq!(recall(&store, &["2b"]).await.unwrap().state.turns, 2);
         assert_eq!(recall(&store, &["1 trimmed"]).await.unwrap().state.turns, 1);
         let (listed, count) = store.list(1).await.unwrap();
-        assert_eq!((listed.len(), listed[0].state.drift, count), (1, 4.0, 1), "one conversation, however many branches");
+        assert_eq!((listed.len(), listed[0].state.drift, count), (1, 3.5, 1), "one conversation, however many branches");
     }
 
     #[tokio::test]

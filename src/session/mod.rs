@@ -176,9 +176,9 @@ mod tests {
                 Some(*state)
             })
             .collect();
-        assert_eq!(states[3].drift, 4.0);
+        assert_eq!(states[3].drift, 3.5);
         assert_eq!((states[3].turns, states[3].flags, states[3].calm), (4, 2, 2));
-        assert_eq!((states[4].drift, states[4].turns), (4.0, 5), "what could not be measured moves nothing");
+        assert_eq!((states[4].drift, states[4].turns), (3.5, 5), "what could not be measured moves nothing");
         assert_eq!((states[6].drift, states[6].calm), (0.0, 7));
     }
 
@@ -189,9 +189,9 @@ mod tests {
         let after =
             |state: State, residual, asked, held| state.after(Turn { residual, flagged: false, asked, held }, &Charts::default());
         let drifting = after(State { drift: 6.0, ..State::default() }, 2.0, none, remind);
-        assert_eq!((drifting.drift, drifting.measures), (7.5, remind));
+        assert_eq!((drifting.drift, drifting.measures), (7.25, remind));
         let better = after(drifting, -2.0, buffer, remind);
-        assert_eq!((better.drift, better.measures), (5.0, remind.and(buffer)), "it goes on while there is drift");
+        assert_eq!((better.drift, better.measures), (4.5, remind.and(buffer)), "it goes on while there is drift");
         let unknown = after(better, f64::NAN, none, none);
         assert_eq!(unknown.measures, better.measures);
         let calm = after(after(better, -3.0, none, remind), -3.0, none, remind);

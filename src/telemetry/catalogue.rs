@@ -63,7 +63,7 @@ const BATCH: Kind = Kind::Histogram(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0]);
 // Fine where thresholds lie (0.5 to 0.99) and at the very bottom, where nearly all answers are: a shift of the bulk is the first sign.
 const SCORE: Kind =
     Kind::Histogram(&[0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99, 1.0]);
-// A CUSUM in standard deviations; alarm limits lie between 2.5 and 7.4.
+// A CUSUM in standard deviations; alarm limits lie between 2.5 and 8.
 const DRIFT: Kind = Kind::Histogram(&[0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 25.0]);
 
 macro_rules! catalogue {

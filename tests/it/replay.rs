@@ -163,15 +163,15 @@ fn conversations_over_their_turns() {
     let run = |format: &str| place.run(&["replay", "talks.jsonl", "--policy", "drift.toml", "--sessions", "--format", format]);
     let account: Value = serde_json::from_str(&run("json").out).unwrap();
     let sessions = &account["sessions"];
-    assert_eq!((&sessions["count"], &sessions["drifted"], &sessions["limit"]), (&2.into(), &1.into(), &7.4.into()), "{sessions}");
+    assert_eq!((&sessions["count"], &sessions["drifted"], &sessions["limit"]), (&2.into(), &1.into(), &5.0.into()), "{sessions}");
     let turns = sessions["conversations"][0]["turns"].as_array().unwrap();
     assert_eq!(turns.len(), 12);
-    let over = turns.iter().position(|turn| turn["drift"].as_f64().unwrap() >= 7.4).unwrap();
+    let over = turns.iter().position(|turn| turn["drift"].as_f64().unwrap() >= 5.0).unwrap();
     assert_eq!(turns.iter().position(|turn| turn["action"] == "flag"), Some(over + 1), "the rule sees it on the turn after");
     assert_eq!(account["policy"]["rules"]["drifting"]["exchanges"], 12 - over - 1);
     let table = run("table");
     assert_eq!(table.status, 0, "{}", table.err);
-    assert!(table.out.contains("2 conversations, 1 over the drift limit of 7.4") && table.out.contains('█'), "{}", table.out);
+    assert!(table.out.contains("2 conversations, 1 over the drift limit of 5") && table.out.contains('█'), "{}", table.out);
     assert_eq!(run("html").out.matches("<svg").count(), 2);
     let plain = place.run(&["replay", "talks.jsonl", "--policy", "drift.toml", "--format", "json"]);
     assert!(

@@ -45,6 +45,7 @@ pub(super) fn section(thresholds: &Thresholds) -> String {
     if let Some(drift) = &thresholds.drift {
         let mut inner = Table::new();
         inner["limit"] = value(drift.limit);
+        inner["allowance"] = value(drift.allowance);
         if let Some(rate) = drift.false_alarm_rate {
             inner["false_alarm_rate"] = value(rate);
         }
@@ -137,6 +138,7 @@ mod tests {
             register: Score::new(0.35),
             drift: Some(DriftThresholds {
                 limit: 8.25,
+                allowance: 0.75,
                 false_alarm_rate: Some(1e-4),
                 turns: Some(1200),
                 conversations: Some(150),

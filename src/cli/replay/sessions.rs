@@ -240,10 +240,10 @@ mod tests {
     use crate::session::State;
 
     fn sessions() -> Sessions {
-        let mut sessions = Sessions::new(7.4);
+        let mut sessions = Sessions::new(5.0);
         let mut take = |line, name: &str, drift| {
             let turn = SessionTurn { before: SessionFacts::default(), after: Some(State { drift, ..State::default() }) };
-            sessions.take(line, &name.into(), &turn, if drift > 7.4 { "flag" } else { "allow" });
+            sessions.take(line, &name.into(), &turn, if drift > 5.0 { "flag" } else { "allow" });
         };
         for turn in 0..100 {
             take(turn, "calm", 0.0);
@@ -257,7 +257,7 @@ mod tests {
     fn the_worst_come_first_and_are_drawn() {
         let sessions = sessions();
         assert_eq!((sessions.count, sessions.drifted, &*sessions.conversations[0].session), (2, 1, "<wild>"));
-        let blocks: Vec<String> = sessions.conversations.iter().map(|one| one.blocks(7.4)).collect();
+        let blocks: Vec<String> = sessions.conversations.iter().map(|one| one.blocks(5.0)).collect();
         assert_eq!(blocks[1], "▁".repeat(34), "of every three turns the worst");
         assert!(blocks[0].starts_with('▁') && blocks[0].ends_with('█'), "{}", blocks[0]);
     }
