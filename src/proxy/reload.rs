@@ -102,7 +102,7 @@ impl Worker {
         let mut worker = Worker { sources, basis, live, started, watcher, watched: Vec::new(), refused: None };
         worker.watch();
         // Something may have happened since the program read them.
-        worker.look();
+        worker.look_unasked();
         worker
     }
 
@@ -116,7 +116,7 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => {
                     self.watched.clear();
                     self.watch();
-                    self.look();
+                    self.look_unasked();
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -139,10 +139,30 @@ impl Worker {
         self.look();
     }
 
+    /// Looks where no event has told of a change, and so none will tell that it is over: what is there may be half of it, and an empty file is
+    /// a policy without rules.
+    fn look_unasked(&mut self) {
+        let known = self.known();
+        let (begun, mut seen) = (Instant::now(), known.now());
+        while seen != known && begun.elapsed() < RESTLESS {
+            std::thread::sleep(QUIET);
+            let again = known.now();
+            if again == seen {
+                break;
+            }
+            seen = again;
+        }
+        self.look();
+    }
+
+    /// What was refused, which is not read again as long as it stays the same, or what is in force.
+    fn known(&self) -> Files {
+        self.refused.as_ref().unwrap_or(&self.live.load().files).clone()
+    }
+
     /// Reloads if the files say something else than before.
     fn look(&mut self) {
-        // What was refused is not read again as long as it stays the same.
-        let files = self.refused.as_ref().unwrap_or(&self.live.load().files).clone();
+        let files = self.known();
         if files.now() != files {
             let _ = self.reload("files changed");
         }
@@ -186,7 +206,7 @@ impl Worker {
     /// After a reload: watches what it has read, and looks again where it only now does.
     fn watch_on(&mut self) {
         if self.watch() {
-            self.look();
+            self.look_unasked();
         }
     }
 
