@@ -11,7 +11,7 @@ use super::json::{self, Edits, Members, Raw, quote};
 use super::reading::sse_comment;
 use super::{
     Amendment, Api, ApiError, Cut, Delta, Dialect, DialectError, Exchange, Facts, Mark, Reading, Recognised, Refusal, Reply,
-    RequestHead, SessionHints, Turn, anthropic_messages, path,
+    RequestHead, SessionHints, Turn, anthropic_messages,
 };
 use crate::frame::{Event, sse};
 use crate::text::{Channel, Str};
@@ -68,8 +68,8 @@ impl Dialect for AnthropicComplete {
         Api::AnthropicMessages
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        match path::split(&path::canonical(head.path)).as_slice() {
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
+        match tail {
             [.., "v1", "complete"] => match *head.method {
                 Method::OPTIONS | Method::HEAD => Recognised::Textless,
                 _ => Recognised::Judged,

@@ -194,8 +194,14 @@ pub trait Dialect: Send + Sync + 'static {
     /// Its name.
     fn api(&self) -> Api;
 
-    /// Whether a request is in this format, by path (its tail: hosts add prefixes) and headers.
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised;
+    /// Whether a request is in this format, by path (its tail: hosts add prefixes) and headers. `segments`: those of the head's path as
+    /// servers read them ([`path::split`]), in lower case.
+    fn recognise_at(&self, head: &RequestHead<'_>, segments: &[&str]) -> Recognised;
+
+    /// The same where the path has not been read yet.
+    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
+        self.recognise_at(head, &path::split(&path::canonical(head.path)))
+    }
 
     /// Reads what the request asks. An empty body (a `GET`) is a request too. Unknown or odd fields are ignored;
     /// only a body that is not this format at all is an error.
@@ -281,7 +287,10 @@ impl Dialects {
     /// The format of a request and whether its answer holds text; `None` where no format knows it.
     #[must_use]
     pub fn recognise(&self, head: &RequestHead<'_>) -> Option<(&Arc<dyn Dialect>, Recognised)> {
-        self.0.iter().find_map(|dialect| match dialect.recognise(head) {
+        // Read once for all of them: most are asked in vain.
+        let canonical = path::canonical(head.path);
+        let segments = path::split(&canonical);
+        self.0.iter().find_map(|dialect| match dialect.recognise_at(head, &segments) {
             Recognised::No => None,
             found => Some((dialect, found)),
         })

@@ -27,10 +27,8 @@ impl Dialect for OpenAiChat {
         Api::OpenAiChat
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = super::path::canonical(head.path);
-        let segments = super::path::split(&canonical);
-        let answers = match (head.method, &segments[..]) {
+    fn recognise_at(&self, head: &RequestHead<'_>, segments: &[&str]) -> Recognised {
+        let answers = match (head.method, segments) {
             (&Method::POST, [.., "chat" | "fim" | "agents", "completions"]) => true,
             // Stored answers, one or a list of them.
             (&Method::GET, [.., "chat", "completions"]) => true,

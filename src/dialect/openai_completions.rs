@@ -27,9 +27,7 @@ impl Dialect for OpenAiCompletions {
         Api::OpenAiCompletions
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = super::path::canonical(head.path);
-        let segments = super::path::split(&canonical);
+    fn recognise_at(&self, head: &RequestHead<'_>, segments: &[&str]) -> Recognised {
         let mut tail = segments.iter().rev().copied();
         match (tail.next(), tail.next()) {
             (Some("completions"), Some("chat" | "fim" | "agents")) => Recognised::No,

@@ -72,11 +72,9 @@ impl Dialect for Generation {
         Api::OpenAiCompletions
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
         let json = || head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(JSON.as_bytes()));
-        let found = match tail.as_slice() {
+        let found = match tail {
             // Ollama's and Cohere's.
             [.., "api" | "v1" | "v2", "generate"] => false,
             [.., "generate" | "generate_stream"] => true,

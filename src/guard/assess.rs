@@ -133,7 +133,7 @@ impl Dialect for Plain {
         Api::Custom
     }
 
-    fn recognise(&self, _: &RequestHead<'_>) -> Recognised {
+    fn recognise_at(&self, _: &RequestHead<'_>, _: &[&str]) -> Recognised {
         Recognised::Judged
     }
 

@@ -22,7 +22,7 @@ impl Dialect for Toy {
     fn api(&self) -> Api {
         Api::Custom
     }
-    fn recognise(&self, _: &RequestHead<'_>) -> Recognised {
+    fn recognise_at(&self, _: &RequestHead<'_>, _: &[&str]) -> Recognised {
         Recognised::Judged
     }
     fn read_request(&self, _: &RequestHead<'_>, _: &[u8]) -> Result<Exchange, DialectError> {

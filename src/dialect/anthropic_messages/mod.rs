@@ -12,7 +12,6 @@ mod tests;
 use bytes::Bytes;
 use http::Method;
 
-use super::path;
 use super::{
     Amendment, Api, ApiError, Cut, Dialect, DialectError, Exchange, Facts, Reading, Recognised, Refusal, Reply, RequestHead,
 };
@@ -29,13 +28,11 @@ impl Dialect for AnthropicMessages {
         Api::AnthropicMessages
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
         // Some of these paths other APIs have too; the SDKs send this header with every request. But anybody can send it, so it
         // must not make an answer of another format textless.
         let named = head.headers.contains_key("anthropic-version");
-        let found = match tail.as_slice() {
+        let found = match tail {
             [.., "messages", "count_tokens"] => Recognised::Textless,
             // Answers in a form that is not read: not judged, so they follow the policy's `on_unknown` and are counted.
             [.., "messages", "batches", _, "results"] => return Recognised::No,

@@ -25,7 +25,6 @@ mod tests;
 use bytes::Bytes;
 use http::Method;
 
-use super::path;
 use super::{
     Amendment, Api, ApiError, Cut, Dialect, DialectError, Exchange, Facts, Reading, Recognised, Refusal, Reply, RequestHead,
 };
@@ -54,9 +53,7 @@ impl Dialect for Bedrock {
         Api::BedrockConverse
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
         // A model may be named by an ARN, which holds slashes.
         let of_model = tail.iter().position(|segment| *segment == "model").is_some_and(|at| at + 2 < tail.len());
         let found = match tail.last() {
@@ -72,7 +69,7 @@ impl Dialect for Bedrock {
             // The answer is put into a bucket.
             Some(&"async-invoke") if tail.len() == 1 => Recognised::Textless,
             // It gives back what it was given.
-            Some(&"apply") if matches!(tail[..], ["guardrail", _, "version", _, "apply"]) => Recognised::Textless,
+            Some(&"apply") if matches!(tail, ["guardrail", _, "version", _, "apply"]) => Recognised::Textless,
             _ => return Recognised::No,
         };
         if [Method::OPTIONS, Method::HEAD].contains(head.method) { Recognised::Textless } else { found }

@@ -36,10 +36,8 @@ impl Dialect for Cohere {
         Api::CohereChat
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
-        let found = match tail.as_slice() {
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
+        let found = match tail {
             [.., "v1" | "v2", "chat"] | [.., "v1", "generate"] => Recognised::Judged,
             [.., "v1" | "v2", "embed" | "rerank" | "tokenize" | "detokenize" | "classify" | "check-api-key"] => {
                 Recognised::Textless

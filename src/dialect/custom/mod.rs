@@ -199,12 +199,11 @@ impl Dialect for Custom {
         Api::Custom
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let segments = path::segments(head.path);
-        if ends_in(&segments, &self.textless) {
+    fn recognise_at(&self, head: &RequestHead<'_>, segments: &[&str]) -> Recognised {
+        if ends_in(segments, &self.textless) {
             return Recognised::Textless;
         }
-        if !ends_in(&segments, &self.paths) && !ends_in(&segments, &self.stream_paths) {
+        if !ends_in(segments, &self.paths) && !ends_in(segments, &self.stream_paths) {
             return Recognised::No;
         }
         if [Method::OPTIONS, Method::HEAD].contains(head.method) { Recognised::Textless } else { Recognised::Judged }
@@ -349,9 +348,9 @@ fn end(facts: &Facts, out: &mut Reading<'_>) -> Result<(), DialectError> {
 }
 
 /// Whether a path ends in one of these tails.
-fn ends_in(segments: &[String], tails: &[Vec<String>]) -> bool {
+fn ends_in(segments: &[impl AsRef<str>], tails: &[Vec<String>]) -> bool {
     tails.iter().any(|tail| {
         let Some(skipped) = segments.len().checked_sub(tail.len()) else { return false };
-        segments[skipped..].iter().zip(tail).all(|(segment, wanted)| wanted == "*" || segment == wanted)
+        segments[skipped..].iter().zip(tail).all(|(segment, wanted)| wanted == "*" || segment.as_ref() == wanted)
     })
 }

@@ -30,9 +30,7 @@ impl Dialect for Gemini {
         Api::Gemini
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
         let found = match tail.last().and_then(|last| last.rsplit_once(':')) {
             Some((_, "generatecontent" | "streamgeneratecontent")) => Recognised::Judged,
             Some((
@@ -51,7 +49,7 @@ impl Dialect for Gemini {
             None => {
                 let named = head.headers.contains_key("x-goog-api-key") || path::parameter(head.query, "key").is_some();
                 let version = |name: &str| matches!(name, "v1beta" | "v1alpha" | "v1beta1") || (name == "v1" && named);
-                match tail.as_slice() {
+                match tail {
                     // `…/v1beta/cachedContents/ID`, on Vertex below a project and a location; stores hold documents and operations.
                     [.., "cachedcontents"] | [.., "cachedcontents", _] => Recognised::Textless,
                     [.., at, "filesearchstores"]

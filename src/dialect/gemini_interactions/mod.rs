@@ -29,11 +29,9 @@ impl Dialect for GeminiInteractions {
         Api::Gemini
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
         // The word is common: only below a version, or a location of Vertex.
-        let place = match tail.as_slice() {
+        let place = match tail {
             [place @ .., "interactions"] | [place @ .., "interactions", _] | [place @ .., "interactions", _, "cancel"] => place,
             _ => return Recognised::No,
         };

@@ -33,10 +33,8 @@ impl Dialect for Ollama {
         Api::Ollama
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
-        let endpoint = match tail.as_slice() {
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
+        let endpoint = match tail {
             [.., "api", "chat"] => Ollama::Chat,
             [.., "api", "generate"] => Ollama::Generate,
             [

@@ -20,10 +20,10 @@ mod tests;
 use bytes::Bytes;
 use http::Method;
 
+use super::openai;
 use super::{
     Amendment, Api, ApiError, Cut, Dialect, DialectError, Exchange, Facts, Reading, Recognised, Refusal, Reply, RequestHead,
 };
-use super::{openai, path};
 use crate::frame::Event;
 
 /// The OpenAI Responses format.
@@ -35,10 +35,8 @@ impl Dialect for OpenAiResponses {
         Api::OpenAiResponses
     }
 
-    fn recognise(&self, head: &RequestHead<'_>) -> Recognised {
-        let canonical = path::canonical(head.path);
-        let tail = path::split(&canonical);
-        let found = match tail.as_slice() {
+    fn recognise_at(&self, head: &RequestHead<'_>, tail: &[&str]) -> Recognised {
+        let found = match tail {
             [.., "responses", "compact" | "input_tokens"] => Recognised::Textless,
             [.., "responses", _] if *head.method == Method::DELETE => Recognised::Textless,
             // Earlier answers are among what an answer was given, withheld ones too.
