@@ -1,6 +1,10 @@
 //! Where something may stand that is a sign by itself, wherever it stands: a template token, a turn written for somebody else, broken
 //! characters. A quick look at new text that may say yes for nothing, never no where a check would find something.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::salad::BROKEN;
 use super::skim::Signs;
 use super::template::{HEADINGS, INDENT, SPEAKERS};
@@ -81,5 +85,9 @@ pub(super) fn half_a_turn(text: &str) -> usize {
 pub(super) fn broken(text: &str, seen: usize) -> bool {
     let piece = &text[floor_char_boundary(text, seen.saturating_sub(32))..];
     let ascii = piece.is_ascii();
-    BROKEN.iter().any(|mark| (!ascii || mark.is_ascii()) && memchr::memmem::find(piece.as_bytes(), mark.as_bytes()).is_some())
+    BROKEN_MARKS.iter().any(|(mark_is_ascii, mark)| (!ascii || *mark_is_ascii) && mark.find(piece.as_bytes()).is_some())
 }
+
+/// The marks of a broken encoding, ready to be looked for, and whether they are ASCII.
+static BROKEN_MARKS: LazyLock<[(bool, Finder<'static>); BROKEN.len()]> =
+    LazyLock::new(|| BROKEN.map(|mark| (mark.is_ascii(), Finder::new(mark))));

@@ -57,7 +57,30 @@ pub(super) fn little(word: &[u8]) -> Option<usize> {
     if word.len() > 4 {
         return None;
     }
-    LITTLE.iter().position(|little| little.as_bytes().eq_ignore_ascii_case(word))
+    let key = key(word);
+    KEYS.iter().position(|little| *little == key)
+}
+
+/// The little words as numbers: each word of an answer is compared with all of them.
+const KEYS: [u32; LITTLE.len()] = {
+    let mut keys = [0; LITTLE.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = key(LITTLE[at].as_bytes());
+        at += 1;
+    }
+    keys
+};
+
+/// A word of up to four letters, in lower case, as a number.
+const fn key(word: &[u8]) -> u32 {
+    let mut letters = [0; 4];
+    let mut at = 0;
+    while at < word.len() {
+        letters[at] = word[at].to_ascii_lowercase();
+        at += 1;
+    }
+    u32::from_le_bytes(letters)
 }
 
 /// Whether two little words, by their numbers, hardly stand side by side.

@@ -128,7 +128,9 @@ impl Skim {
         if let Some(at) = memchr::memrchr2(b'`', b'|', fresh.as_bytes()) {
             self.special = self.marked + at + 1;
         }
-        if memchr::memmem::find(&text.as_bytes()[self.marked.saturating_sub(2)..], b"~~~").is_some() {
+        let with_two_before = &text.as_bytes()[self.marked.saturating_sub(2)..];
+        // Nearly no text has one, and looking for one costs less than getting ready to look for three.
+        if memchr::memchr(b'~', with_two_before).is_some() && memchr::memmem::find(with_two_before, b"~~~").is_some() {
             self.special = text.len();
         }
         if !fresh.is_ascii() {
@@ -206,9 +208,13 @@ impl Skim {
         let (mut at, mut state, mut letters) = (start, SEED, false);
         // The next letter behind an apostrophe, or this one.
         let next = |at: usize| if bytes[at] == b'\'' { bytes.get(at + 1).copied().unwrap_or(0) } else { bytes[at] };
-        while at < end && (bytes[at].is_ascii_alphanumeric() || next(at).is_ascii_alphabetic()) {
-            letters |= bytes[at].is_ascii_alphabetic();
-            state = mix(state, bytes[at] | 0x20);
+        for byte in &bytes[start..end] {
+            let kind = KINDS[usize::from(*byte)];
+            if kind == NEITHER && !next(at).is_ascii_alphabetic() {
+                break;
+            }
+            letters |= kind == LETTER;
+            state = mix(state, byte | 0x20);
             at += 1;
         }
         if at < end && next(at) >= 0x80 {
@@ -228,6 +234,26 @@ impl Skim {
 fn since(end: usize, reach: usize, seen: usize) -> bool {
     end != 0 && end + reach >= seen
 }
+
+/// What an ASCII character is to a word.
+const NEITHER: u8 = 0;
+const DIGIT: u8 = 1;
+const LETTER: u8 = 2;
+
+/// Which byte is what: every byte of every answer is asked.
+static KINDS: [u8; 256] = {
+    let mut kinds = [NEITHER; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphabetic() {
+            kinds[byte as usize] = LETTER;
+        } else if byte.is_ascii_digit() {
+            kinds[byte as usize] = DIGIT;
+        }
+        byte += 1;
+    }
+    kinds
+};
 
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -282,8 +308,7 @@ fn whole_words(text: &str, from: usize) -> Option<usize> {
 
 impl Phrases {
     fn push(&mut self, word: u64, end: usize) {
-        self.last.rotate_left(1);
-        self.last[3] = word;
+        self.last = [self.last[1], self.last[2], self.last[3], word];
         self.words += 1;
         if self.words < 4 {
             return;

@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::automaton::OverlappingState;
+use aho_corasick::{AhoCorasick, Input};
 
 use super::names::{self, Family};
 use super::{human, unknown};
-use crate::text::floor_char_boundary;
 
 /// Words of which a statement needs one of each list, those of the last list behind the others. A word stands by itself; one that begins
 /// with `~` may be part of another.
@@ -102,6 +102,8 @@ impl Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct Hints {
     read: usize,
+    /// How far the automaton has come: it goes on from there, so that the beginning of a word is not read twice.
+    scan: OverlappingState,
     name: usize,
     lists: Box<[usize]>,
     statements: Box<[usize]>,
@@ -184,6 +186,7 @@ impl Hints {
     pub fn new(anchors: &Anchors) -> Self {
         Hints {
             read: 0,
+            scan: OverlappingState::start(),
             name: 0,
             lists: vec![0; anchors.lists].into(),
             statements: vec![0; anchors.statements.len()].into(),
@@ -194,12 +197,15 @@ impl Hints {
 
     /// Reads what `text` has more than at the last call.
     pub fn read(&mut self, anchors: &Anchors, text: &str) {
-        let from = floor_char_boundary(text, self.read.saturating_sub(anchors.longest));
         let read = std::mem::replace(&mut self.read, text.len());
         let bytes = text.as_bytes();
-        for hit in anchors.automaton.find_overlapping_iter(&bytes[from..]) {
+        // Where it begins counts only for a scan that has not begun.
+        let fresh = Input::new(bytes).range(read.saturating_sub(anchors.longest)..);
+        loop {
+            anchors.automaton.find_overlapping(fresh.clone(), &mut self.scan);
+            let Some(hit) = self.scan.get_match() else { break };
             let (role, word) = &anchors.roles[hit.pattern()];
-            let (start, end) = (from + hit.start(), from + hit.end());
+            let (start, end) = (hit.start(), hit.end());
             if end <= read {
                 continue;
             }
@@ -262,7 +268,10 @@ impl Hints {
     pub fn settle(&mut self, seen: usize) {
         self.decisive = None;
         self.opener = self.opener.filter(|opener| *opener >= seen);
-        self.read = self.read.min(seen);
+        if seen < self.read {
+            self.read = seen;
+            self.scan = OverlappingState::start();
+        }
     }
 
     /// Where a statement begins that the name in may be yet to come: at most a few words back.
