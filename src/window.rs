@@ -122,6 +122,12 @@ impl Windower {
         Windower { spec, tokens: Tokens::default(), len: 0, covered: (0, 0), counts: true }
     }
 
+    /// One that counts no tokens: for text that is covered as it comes ([`Windower::cover`]).
+    #[must_use]
+    pub fn uncounted(spec: WindowSpec) -> Self {
+        Windower { counts: false, ..Windower::new(spec) }
+    }
+
     /// Takes in more of the text.
     pub fn push(&mut self, text: &str) {
         if self.counts {

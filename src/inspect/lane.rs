@@ -9,7 +9,6 @@ use super::escapes::Escapes;
 use super::places::Places;
 use super::queue::End;
 use crate::dialect::{Delta, Extent, Released};
-use crate::policy::WindowSpec;
 use crate::text::{Channel, Lane, MAX_LANES, ceil_char_boundary, floor_char_boundary};
 use crate::window::Windower;
 
@@ -32,18 +31,18 @@ impl Lanes {
         Lanes { states: Vec::new(), places: Places::new(), open: Vec::new(), text_bytes: 0 }
     }
 
-    /// Takes in a delta: the number of the lane that grew by it, if one did.
+    /// Takes in a delta: the number of the lane that grew by it, if one did. `windower`: for a lane that begins with it.
     ///
     /// # Errors
     /// [`Full`] where it begins a lane and there are as many as an answer may have.
-    pub(super) fn push(&mut self, delta: &Delta<'_>, spec: WindowSpec) -> Result<Option<usize>, Full> {
+    pub(super) fn push(&mut self, delta: &Delta<'_>, windower: impl FnOnce() -> Windower) -> Result<Option<usize>, Full> {
         let lane = delta.lane();
         if self.places.len() == MAX_LANES && self.places.find(lane).is_none() {
             return Err(Full);
         }
         let number = self.places.number(lane);
         if number == self.states.len() {
-            self.states.push(LaneState::new(lane, spec));
+            self.states.push(LaneState::new(lane, windower()));
         }
         let state = &mut self.states[number];
         let before = state.source().len();
@@ -172,11 +171,11 @@ enum Beyond<'t> {
 }
 
 impl LaneState {
-    pub(super) fn new(lane: Lane, spec: WindowSpec) -> Self {
+    pub(super) fn new(lane: Lane, windower: Windower) -> Self {
         LaneState {
             lane,
             text: String::new(),
-            windower: Windower::new(spec),
+            windower,
             coded: (lane.channel == Channel::ToolCall).then(Box::default),
             parts: Vec::new(),
             places: Places::new(),
@@ -285,11 +284,16 @@ impl LaneState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::WindowSpec;
     use crate::text::Channel;
     use std::borrow::Cow;
 
+    fn windower() -> Windower {
+        Windower::new(WindowSpec { tokens: 128, stride: 48 })
+    }
+
     fn lane() -> LaneState {
-        LaneState::new(Lane { candidate: 0, channel: Channel::Answer, call: 0 }, WindowSpec { tokens: 128, stride: 48 })
+        LaneState::new(Lane { candidate: 0, channel: Channel::Answer, call: 0 }, windower())
     }
 
     fn append(part: u32, text: &str) -> Delta<'_> {
@@ -342,7 +346,7 @@ mod tests {
     #[test]
     fn a_calls_arguments_are_judged_without_their_escapes() {
         let call = |text: &'static str| Delta::append(0, Channel::ToolCall, 3, Cow::Borrowed(text));
-        let mut state = LaneState::new(call("").lane(), WindowSpec { tokens: 128, stride: 48 });
+        let mut state = LaneState::new(call("").lane(), windower());
         for piece in [r#"{"say":"\u0049 am \u0"#, r"04", r#"7rok""#] {
             assert!(state.push(&call(piece)));
         }

@@ -30,6 +30,7 @@ use crate::policy::{Mode, StreamMode};
 use crate::score::{Scores, Source};
 use crate::text::Lane;
 use crate::verdict::{Unscored, Verdict};
+use crate::window::Windower;
 
 use events::Watching;
 use lane::{Full, LaneState, Lanes};
@@ -429,18 +430,25 @@ impl Inspector {
         match read {
             Ok(()) => {
                 let mut full = false;
+                // Of a whole answer that is judged as it comes nobody asks for tokens.
+                let (spec, uncounted) = (self.plan.policy.window, self.by_event && self.delivery == Delivery::Whole);
+                let windower = || if uncounted { Windower::uncounted(spec) } else { Windower::new(spec) };
                 for delta in &reading.deltas {
-                    match self.lanes.push(delta, self.plan.policy.window) {
+                    match self.lanes.push(delta, windower) {
                         Ok(Some(lane)) => held.grew(self.lanes[lane].end(lane)),
                         Ok(None) => {}
                         Err(Full) => full = true,
                     }
                 }
                 held.marks = std::mem::take(&mut reading.marks);
-                for lane in &self.lanes[self.watching.len()..] {
+                for lane in &mut self.lanes[self.watching.len()..] {
                     let watching = Watching::new(&self.plan.detectors, lane.lane.channel);
                     self.by_event &= watching.remembers();
                     self.watching.push(watching);
+                    if uncounted && !self.by_event {
+                        lane.windower = Windower::new(spec);
+                        lane.windower.push(&lane.text);
+                    }
                 }
                 // The text of lanes beyond the limit is not kept, so it cannot be judged.
                 if full && !self.let_through(Unscored::TooLarge) {
