@@ -33,6 +33,8 @@ struct Automaton {
     dfa: Arc<DFA>,
     caches: CachePool,
     reach: usize,
+    /// Whether a match may begin with a byte: most places of most texts are out of the question by it.
+    begins: Box<[bool; 256]>,
 }
 
 impl fmt::Debug for Automaton {
@@ -86,13 +88,18 @@ impl Automaton {
         let dfa = Arc::new(DFA::builder().configure(config).build_from_nfa(nfa).map_err(|_| too_large())?);
         let for_cache = Arc::clone(&dfa);
         let caches: CachePool = Pool::new(Box::new(move || for_cache.create_cache()));
-        Ok(Automaton { dfa, caches, reach })
+        let begins = begins(&dfa, &mut caches.get());
+        Ok(Automaton { dfa, caches, reach, begins })
     }
 
     fn open(&self, text: &str) -> usize {
         let from = ceil_char_boundary(text, text.len().saturating_sub(self.reach));
+        let places = text[from..].char_indices().map(|(offset, _)| from + offset);
+        let mut places = places.filter(|place| self.begins[usize::from(text.as_bytes()[*place])]).peekable();
+        if places.peek().is_none() {
+            return 0;
+        }
         let mut cache = self.caches.get();
-        let mut places = text[from..].char_indices().map(|(offset, _)| from + offset);
         places.find(|place| self.may_match_from(&mut cache, text, *place)).map_or(0, |place| text.len() - place)
     }
 
@@ -115,6 +122,22 @@ impl Automaton {
         }
         true
     }
+}
+
+/// With which bytes a match may begin, whatever stands before it: nothing, a line's end, a letter, or something else.
+fn begins(dfa: &DFA, cache: &mut Cache) -> Box<[bool; 256]> {
+    let mut begins = Box::new([false; 256]);
+    for (byte, begins) in (0..=u8::MAX).zip(begins.iter_mut()) {
+        *begins = [&b""[..], b"\n", b"\r", b"a", b" "].iter().any(|before| {
+            let text = [before, &[byte][..]].concat();
+            let input = Input::new(&text).range(before.len()..).anchored(Anchored::Yes);
+            let state = dfa.start_state_forward(cache, &input).ok();
+            // Where the automaton gives up, one may.
+            let next = state.and_then(|state| dfa.next_state(cache, state, byte).ok());
+            next.is_none_or(|state| !state.is_dead())
+        });
+    }
+    begins
 }
 
 /// The pattern without Unicode word boundaries, which an automaton over bytes cannot decide: it matches all that the pattern does and
