@@ -15,8 +15,21 @@ impl Histogram {
 
     /// Counts a value; what is outside goes into the outermost bins, NaN nowhere.
     pub fn add(&mut self, value: f64) {
+        if let Some(bin) = self.bin(value) {
+            self.counts[bin] += 1;
+        }
+    }
+
+    /// Takes back a value that was counted.
+    pub fn remove(&mut self, value: f64) {
+        if let Some(bin) = self.bin(value) {
+            self.counts[bin] = self.counts[bin].saturating_sub(1);
+        }
+    }
+
+    fn bin(&self, value: f64) -> Option<usize> {
         if value.is_nan() {
-            return;
+            return None;
         }
         let bins = self.counts.len();
         #[expect(
@@ -26,7 +39,7 @@ impl Histogram {
             reason = "clamped to the bins"
         )]
         let bin = ((value.clamp(0.0, 1.0) * bins as f64) as usize).min(bins - 1);
-        self.counts[bin] += 1;
+        Some(bin)
     }
 
     /// Values counted.

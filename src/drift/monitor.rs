@@ -31,6 +31,8 @@ pub struct Monitor {
     baseline: Histogram,
     /// The latest values; NaN where an answer had none.
     recent: VecDeque<f32>,
+    /// Their places among the baseline.
+    latest: Histogram,
     since: usize,
     index: Option<f64>,
     /// Values since it was found to have moved.
@@ -57,6 +59,7 @@ impl Default for Monitor {
             edges: Vec::new(),
             baseline: Histogram::new(BINS),
             recent: VecDeque::new(),
+            latest: Histogram::new(BINS),
             since: 0,
             index: None,
             moved: None,
@@ -73,10 +76,18 @@ impl Monitor {
             self.learn(value);
             return None;
         }
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
+        if self.recent.len() == RECENT
+            && let Some(oldest) = self.recent.pop_front()
+            && !oldest.is_nan()
+        {
+            let place = self.place(oldest);
+            self.latest.remove(place);
         }
         self.recent.push_back(value);
+        if !value.is_nan() {
+            let place = self.place(value);
+            self.latest.add(place);
+        }
         self.since += 1;
         self.moved = self.moved.map(|values| values + 1);
         if self.since < EVERY || self.recent.len() < RECENT {
@@ -118,19 +129,10 @@ impl Monitor {
     }
 
     fn compare(&mut self) -> Option<Moved> {
-        let mut latest = Histogram::new(BINS);
-        let places: Vec<(usize, f64)> = self
-            .recent
-            .iter()
-            .enumerate()
-            .filter(|(_, value)| !value.is_nan())
-            .map(|(at, value)| (at, self.place(*value)))
-            .collect();
-        if places.len() < RECENT / 2 {
+        if self.latest.total() < RECENT as u64 / 2 {
             return None;
         }
-        places.iter().for_each(|(_, place)| latest.add(*place));
-        let index = psi(&self.baseline, &latest)?;
+        let index = psi(&self.baseline, &self.latest)?;
         self.index = Some(index);
         if let Some(values) = self.moved {
             if index < BACK {
@@ -145,6 +147,8 @@ impl Monitor {
         }
         self.moved = Some(0);
         // Since when: by the places among the baseline, which no single far value dominates.
+        let known = self.recent.iter().enumerate().filter(|(_, value)| !value.is_nan());
+        let places: Vec<(usize, f64)> = known.map(|(at, value)| (at, self.place(*value))).collect();
         let values: Vec<f64> = places.iter().map(|(_, place)| *place).collect();
         let first = mean_shift(&values).filter(|shift| shift.strength > CLEAR).map_or(0, |shift| places[shift.at].0);
         let since: Vec<f32> = self.recent.iter().skip(first).copied().filter(|value| !value.is_nan()).collect();
