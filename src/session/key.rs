@@ -152,7 +152,8 @@ impl Said {
     pub fn after<'t>(&self, answers: impl IntoIterator<Item = &'t str>, id: Option<&str>) -> Vec<SessionKey> {
         let mut keys = Vec::new();
         for answer in answers {
-            for text in [answer, answer.trim()] {
+            let trimmed = Some(answer.trim()).filter(|trimmed| trimmed.len() < answer.len());
+            for text in std::iter::once(answer).chain(trimmed) {
                 let key = self.history.clone().turn(true, xxh3_64(text.as_bytes())).key();
                 if !keys.contains(&key) {
                     keys.push(key);
