@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -205,32 +205,40 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 }
 
-/// A timer that is armed when waiting begins and made only then: a connection that never waits has none.
+/// A timer that is armed when waiting begins and made only then: a connection that never waits has none. Who waits and goes on all the
+/// time, as for the tokens of a stream, pays for a look at the clock: the sleep under it runs to an earlier end and is then set anew.
 #[derive(Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
-    armed: bool,
+    /// While armed.
+    deadline: Option<Instant>,
+    /// Whom the sleep wakes.
+    waker: Option<Waker>,
 }
 
 impl Timer {
     /// Ready once `limit` has passed since the first poll after the last [`Timer::disarm`].
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Duration) -> Poll<()> {
-        let sleep = match &mut self.sleep {
-            Some(sleep) => {
-                if !self.armed {
-                    sleep.as_mut().reset(Instant::now() + limit);
-                }
-                sleep
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        } else if !sleep.is_elapsed() && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            return Poll::Pending;
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
             }
-            none => none.insert(Box::pin(tokio::time::sleep(limit))),
-        };
-        self.armed = true;
-        sleep.as_mut().poll(cx)
+            sleep.as_mut().reset(deadline);
+        }
+        self.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// What was waited for has come.
     pub(super) fn disarm(&mut self) {
-        self.armed = false;
+        self.deadline = None;
     }
 }
 
@@ -314,6 +322,27 @@ mod tests {
         far.write_all(b"settings").await.unwrap();
         assert_eq!(read(&mut socket).await, Ok(8));
         assert!(matches!(read(&mut socket).await, Err(120..=240)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_runs_from_the_last_wait_whoever_waits() {
+        let (mut timer, limit, start) = (Timer::default(), Duration::from_secs(10), Instant::now());
+        for _ in 0..5 {
+            assert!(std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx, limit))).await.is_pending());
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            timer.disarm();
+        }
+        // Another task than the one that armed the sleep.
+        let waiting = tokio::spawn(async move {
+            std::future::poll_fn(|cx| timer.poll(cx, limit)).await;
+            timer
+        });
+        let mut timer = waiting.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 45);
+        assert!(std::future::poll_fn(|cx| Poll::Ready(timer.poll(cx, limit))).await.is_ready(), "until it is disarmed");
+        timer.disarm();
+        std::future::poll_fn(|cx| timer.poll(cx, limit)).await;
+        assert_eq!(start.elapsed().as_secs(), 55);
     }
 
     #[tokio::test(start_paused = true)]
