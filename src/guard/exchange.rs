@@ -61,6 +61,7 @@ pub(super) async fn run<S, ReqB, ResB>(
     inner: S,
     snapshot: Arc<Snapshot>,
     request: Request<ReqB>,
+    request_id: Option<Str>,
 ) -> Result<Response<GuardedBody>, S::Error>
 where
     S: Service<Request<ReplayBody>, Response = Response<ResB>>,
@@ -70,7 +71,7 @@ where
     ResB::Error: Into<BoxError>,
 {
     let (head, body) = request.into_parts();
-    let mut report = Box::new(Report::new(snapshot.observe.clone(), subject(&snapshot, &head)));
+    let mut report = Box::new(Report::new(snapshot.observe.clone(), subject(&snapshot, &head, request_id)));
     let seen = RequestHead { method: &head.method, path: head.uri.path(), query: head.uri.query(), headers: &head.headers };
     let found = match snapshot.api {
         Some(api) => snapshot.dialects.recognise_as(api, &seen),
@@ -201,9 +202,9 @@ where
     conduct.attempts(&mut inner, head, body, report).await
 }
 
-fn subject(snapshot: &Snapshot, head: &request::Parts) -> Subject {
-    let request_id =
-        head.extensions.get::<RequestId>().map_or_else(|| Str::from(ulid::Ulid::new().to_string()), |id| id.0.clone());
+fn subject(snapshot: &Snapshot, head: &request::Parts, request_id: Option<Str>) -> Subject {
+    let request_id = request_id.or_else(|| head.extensions.get::<RequestId>().map(|id| id.0.clone()));
+    let request_id = request_id.unwrap_or_else(|| Str::from(ulid::Ulid::new().to_string()));
     Subject {
         request_id,
         route: snapshot.route.clone(),
@@ -254,7 +255,7 @@ where
 /// Sends a request on and its answer back, untouched.
 async fn pass<S, ResB>(
     mut inner: S,
-    mut head: request::Parts,
+    head: request::Parts,
     body: ReplayBody,
     dialect: Option<&dyn Dialect>,
     mut report: Box<Report>,
@@ -264,7 +265,6 @@ where
     ResB: Body<Data = Bytes> + Send + 'static,
     ResB::Error: Into<BoxError>,
 {
-    head.extensions.insert(Target { attempt: 1, fallback: None });
     report.called_upstream();
     let response = inner.call(Request::from_parts(head, body)).await?;
     Ok(untouched(response, dialect, report))
@@ -299,7 +299,7 @@ impl Conduct {
         ResB: Body<Data = Bytes> + Send + 'static,
         ResB::Error: Into<BoxError>,
     {
-        let mut target = Target { attempt: 1, fallback: self.spare.then_some(0) };
+        let mut target = Target { fallback: self.spare.then_some(0), ..Target::default() };
         let mut body = body;
         loop {
             if target.attempt > 1 {
@@ -349,7 +349,9 @@ impl Conduct {
     /// The head of one attempt.
     fn head(&self, head: &request::Parts, body: &Bytes, target: Target) -> request::Parts {
         let mut head = head.clone();
-        head.extensions.insert(target);
+        if target != Target::default() {
+            head.extensions.insert(target);
+        }
         head.headers.remove(TRANSFER_ENCODING);
         if !body.is_empty() || head.headers.contains_key(CONTENT_LENGTH) {
             head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));

@@ -14,6 +14,7 @@ use super::body::{BoxError, GuardedBody, ReplayBody};
 use super::exchange;
 use super::snapshot::Snapshot;
 use crate::infer::BoxFuture;
+use crate::text::Str;
 
 /// Where a service finds its snapshot.
 #[derive(Clone)]
@@ -46,7 +47,7 @@ impl GuardLayer {
 impl<S> Layer<S> for GuardLayer {
     type Service = GuardService<S>;
     fn layer(&self, inner: S) -> GuardService<S> {
-        GuardService { inner, live: Live::Shared(self.live.clone()) }
+        GuardService { inner, live: Live::Shared(self.live.clone()), request_id: None }
     }
 }
 
@@ -55,13 +56,20 @@ impl<S> Layer<S> for GuardLayer {
 pub struct GuardService<S> {
     inner: S,
     live: Live,
+    request_id: Option<Str>,
 }
 
 impl<S> GuardService<S> {
     /// A service with a snapshot of its own: what a gateway uses that picks the snapshot by route.
     #[must_use]
     pub fn new(inner: S, snapshot: Arc<Snapshot>) -> Self {
-        GuardService { inner, live: Live::Fixed(snapshot) }
+        GuardService { inner, live: Live::Fixed(snapshot), request_id: None }
+    }
+
+    /// For one exchange, which goes by this id.
+    #[must_use]
+    pub fn known_as(self, request_id: Str) -> Self {
+        GuardService { request_id: Some(request_id), ..self }
     }
 }
 
@@ -92,6 +100,6 @@ where
             Live::Shared(live) => live.load_full(),
             Live::Fixed(snapshot) => snapshot.clone(),
         };
-        Box::pin(exchange::run(inner, snapshot, request))
+        Box::pin(exchange::run(inner, snapshot, request, self.request_id.clone()))
     }
 }

@@ -29,17 +29,24 @@ pub use outcome::Failure;
 pub use recorded::{Fate, Recorded, Replayed, rejudge};
 pub use snapshot::{Limits, Snapshot};
 
-/// Request extension: the exchange's id. A gateway sets it; without one the guard makes a ULID.
+/// Request extension: the exchange's id. Without one, and without [`GuardService::known_as`], the guard makes a ULID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub Str);
 
-/// Request extension that the inner service sees: which attempt this is and where it should go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Request extension that the inner service sees: which attempt this is and where it should go. Without it, it is the first one, to the
+/// route's own upstream ([`Target::default`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// 1 for the first call.
     pub attempt: u32,
     /// Which of the route's fallback upstreams; `None`: the route's own upstream.
     pub fallback: Option<usize>,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target { attempt: 1, fallback: None }
+    }
 }
 
 /// Seconds since 1970.

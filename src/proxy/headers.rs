@@ -24,8 +24,8 @@ const ESSENTIAL: [&str; 3] = ["host", "content-length", "content-type"];
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// The other side's address.
-    pub ip: IpAddr,
+    /// The other side's address, as [`shown`].
+    pub ip: HeaderValue,
     /// Whether it came over TLS.
     pub tls: bool,
     /// The host it asked for.
@@ -83,6 +83,12 @@ pub fn to_client(headers: &mut HeaderMap) {
     strip_hop_by_hop(headers);
     // `alt-svc` names another way to the upstream, past this gateway.
     strip(headers, |name| name.starts_with(OURS) || name == "alt-svc");
+}
+
+/// An address as `x-forwarded-for` has it.
+#[must_use]
+pub fn shown(ip: IpAddr) -> HeaderValue {
+    HeaderValue::from_str(&ip.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 /// The host asked for: HTTP/2's `:authority` or the `host` header.
@@ -174,10 +180,11 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 fn forwarded(headers: &mut HeaderMap, origin: &Origin) {
-    let ip = origin.ip.to_canonical().to_string();
     let earlier: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok()).collect();
-    let chain = if earlier.is_empty() { ip } else { format!("{}, {ip}", earlier.join(", ")) };
-    if let Ok(value) = HeaderValue::from_str(&chain) {
+    let ip = origin.ip.to_str().unwrap_or_default();
+    let chain =
+        if earlier.is_empty() { Ok(origin.ip.clone()) } else { HeaderValue::from_str(&format!("{}, {ip}", earlier.join(", "))) };
+    if let Ok(value) = chain {
         headers.insert(FORWARDED_FOR, value);
     }
     // A proxy before this one knows better how the client came.
@@ -256,8 +263,11 @@ mod tests {
     #[test]
     fn the_upstream_learns_where_the_request_came_from() {
         let mut headers = map(&[("x-forwarded-for", "1.1.1.1"), ("connection", "x-forwarded-for"), ("host", "gateway:8080")]);
-        let origin =
-            Origin { ip: "::ffff:10.0.0.1".parse().unwrap(), tls: true, host: Some(HeaderValue::from_static("gateway:8080")) };
+        let origin = Origin {
+            ip: shown("::ffff:10.0.0.1".parse().unwrap()),
+            tls: true,
+            host: Some(HeaderValue::from_static("gateway:8080")),
+        };
         to_upstream(&mut headers, Some(&origin), None, None);
         assert_eq!(
             lines(&headers),
@@ -301,7 +311,7 @@ mod tests {
             ),
         ]);
         let signature = Signature::of(&headers, None);
-        let origin = Origin { ip: "10.0.0.1".parse().unwrap(), tls: true, host: None };
+        let origin = Origin { ip: shown("10.0.0.1".parse().unwrap()), tls: true, host: None };
         let authorization = format!("authorization: {}", headers["authorization"].to_str().unwrap());
         to_upstream(&mut headers, Some(&origin), None, signature.as_ref());
         let expected = [

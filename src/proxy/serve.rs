@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::headers;
 use super::patience::{Activity, Busy, Patience, Patient};
 use crate::guard::BoxError;
 
@@ -36,10 +37,12 @@ pub enum Phase {
 }
 
 /// The other side of a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// Its address.
     pub addr: SocketAddr,
+    /// The same as headers show it, written once for all requests of the connection.
+    pub ip: HeaderValue,
     /// Whether it came over TLS.
     pub tls: bool,
 }
@@ -141,7 +144,7 @@ async fn connection<H: Handler>(
     // Tokens are small and wanted at once.
     let _ = socket.set_nodelay(true);
     let activity = Arc::new(Activity::default());
-    let peer = Peer { addr, tls: tls.is_some() };
+    let peer = Peer { addr, ip: headers::shown(addr.ip()), tls: tls.is_some() };
     let socket = Patient::new(socket, patience, activity.clone());
     match tls {
         None => http(socket, activity, peer, handler, phase).await,
@@ -186,8 +189,9 @@ async fn http<H: Handler>(
         .keep_alive_timeout(Duration::from_secs(20))
         .max_header_list_size(64 << 10)
         .max_concurrent_streams(1024);
+    let client = peer.addr.ip();
     let service = service_fn(move |request| {
-        let (handler, busy) = (handler.clone(), activity.begin());
+        let (handler, peer, busy) = (handler.clone(), peer.clone(), activity.begin());
         async move { Ok::<_, Infallible>(handler.handle(request, peer, busy).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
@@ -195,7 +199,7 @@ async fn http<H: Handler>(
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(%error, client = %peer.addr.ip(), "a connection ended badly");
+                    tracing::debug!(%error, %client, "a connection ended badly");
                 }
                 return;
             }

@@ -26,7 +26,7 @@ use super::route::{self, Asked, Pick};
 use super::serve::{Handler, Peer};
 use crate::dialect::json::{self, Members};
 use crate::dialect::{Dialect, Recognised, RequestHead};
-use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, RequestId, Target};
+use crate::guard::{Failure, GuardService, GuardedBody, ReplayBody, Target};
 use crate::infer::BoxFuture;
 use crate::session::Caller;
 use crate::telemetry::metrics::NO_ROUTE;
@@ -113,11 +113,10 @@ impl Gateway {
         // The guard wraps the upstream, so that header hygiene and credentials, below it, apply to each of its attempts, and what it reads
         // of the client's headers (session, idempotency) is still there.
         let host = headers::host(head.uri.authority(), &head.headers);
-        let origin = Arc::new(Origin { ip: peer.addr.ip(), tls: peer.tls, host });
-        head.extensions.insert(RequestId(request_id.clone()));
+        let origin = Arc::new(Origin { ip: peer.ip, tls: peer.tls, host });
         let trace = self.tracer.as_ref().and_then(|tracer| tracer.exchange(request_id, &head.headers));
         let forward = Forward { route: route.clone(), origin, request_id: request_id.clone(), trace };
-        let mut guard = GuardService::new(forward, route.snapshot.clone());
+        let mut guard = GuardService::new(forward, route.snapshot.clone()).known_as(request_id.clone());
         let response = match guard.call(Request::from_parts(head, body)).await {
             Ok(response) => response,
             Err(never) => match never {},
