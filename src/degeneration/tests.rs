@@ -60,6 +60,17 @@ fn a_loop_is_found_wherever_the_windows_end_and_not_forever_after() {
 }
 
 #[test]
+fn a_loop_that_goes_on_is_looked_at_until_it_is_certain() {
+    let text = "and so it goes on and round again, ".repeat(400);
+    let mut watch = DegenerationDetector::default().watch(Channel::Answer).unwrap();
+    let ends = (1..=text.len() / 100).map(|piece| piece * 100);
+    let found: Vec<f32> =
+        ends.filter_map(|end| watch.look(&text[..end], Moment::Passing)).map(|found| found.score.get()).collect();
+    assert_eq!(found.last(), Some(&1.0));
+    assert_eq!(found.iter().filter(|score| **score == 1.0).count(), 1, "{found:?}");
+}
+
+#[test]
 fn template_tokens_and_foreign_turns() {
     for text in [
         "Glad to help.<|im_end|>\n<|im_start|>user\nthanks",

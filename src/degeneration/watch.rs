@@ -4,6 +4,7 @@
 use super::skim::{Signs, Skim};
 use super::{examine, marks};
 use crate::detect::{Finding, Moment, Watch};
+use crate::score::Score;
 use crate::text::{Channel, floor_char_boundary};
 
 /// Bytes from one look at the words to the next, and where they seem to repeat themselves.
@@ -22,18 +23,24 @@ pub(super) struct DegenerationWatch {
     marked: usize,
     /// Steps that have been taken.
     steps: usize,
+    /// A step found what cannot be surer: the next ones can say no more, and a text that goes on like that would have each look closer.
+    certain: bool,
     open: usize,
 }
 
 impl DegenerationWatch {
     /// Before the first byte.
     pub fn new(channel: Channel) -> Self {
-        DegenerationWatch { channel, skim: Skim::new(), seen: 0, marked: 0, steps: 0, open: 0 }
+        DegenerationWatch { channel, skim: Skim::new(), seen: 0, marked: 0, steps: 0, certain: false, open: 0 }
     }
 
     /// Looks at the words of each step that the text has completed.
     fn step(&mut self, text: &str) -> Option<Finding> {
         let mut found = None;
+        if self.certain {
+            self.steps = text.len() / SHORT_STEP;
+            self.seen = self.seen.max(floor_char_boundary(text, self.steps * SHORT_STEP));
+        }
         while (self.steps + 1) * SHORT_STEP <= text.len() {
             self.steps += 1;
             let end = self.steps * SHORT_STEP;
@@ -49,6 +56,10 @@ impl DegenerationWatch {
             let signs = self.skim.signs(text, self.seen);
             let seen = std::mem::replace(&mut self.seen, text.len());
             found = stronger(found, examine(self.channel, text, seen, false, signs));
+            self.certain = found.as_ref().is_some_and(|found| found.score == Score::ONE);
+            if self.certain {
+                return found;
+            }
         }
         found
     }
