@@ -16,6 +16,8 @@ use crate::verdict::{Unscored, Verdict};
 pub struct Subject {
     /// The gateway's request id (a ULID).
     pub request_id: Str,
+    /// The request's path, without its query. User data: never a metric label.
+    pub path: Str,
     /// The route's name: its path, or what the library user called it. Bounded by configuration.
     pub route: Str,
     /// The policy's name.
@@ -142,6 +144,8 @@ pub struct Outcome {
     pub excerpt: Excerpt,
     /// What could not be scored, each reason once.
     pub unscored: Vec<Unscored>,
+    /// What of the answer could not be read, in words for the log; never its text.
+    pub unread: Option<&'static str>,
     /// Upstream calls made.
     pub attempts: u32,
     /// The attempts before the last, with why each was not used.

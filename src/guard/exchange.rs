@@ -207,6 +207,7 @@ fn subject(snapshot: &Snapshot, head: &request::Parts, request_id: Option<Str>) 
     let request_id = request_id.unwrap_or_else(|| Str::from(ulid::Ulid::new().to_string()));
     Subject {
         request_id,
+        path: head.uri.path().into(),
         route: snapshot.route.clone(),
         policy: snapshot.policy.name.clone(),
         mode: snapshot.policy.mode,

@@ -36,6 +36,7 @@ pub(super) struct Report {
     verdict: Option<Verdict>,
     excerpt: Excerpt,
     unscored: Vec<Unscored>,
+    unread: Option<&'static str>,
     facts: Facts,
     windows: u32,
     /// Windows of the last answer.
@@ -66,6 +67,7 @@ impl Report {
             verdict: None,
             excerpt: Excerpt::default(),
             unscored: Vec::new(),
+            unread: None,
             facts: Facts::default(),
             windows: 0,
             judged_windows: 0,
@@ -128,7 +130,7 @@ impl Report {
     pub(super) fn retried(&mut self, live: &Live, verdict: Verdict, changed: String) {
         let excerpt = excerpt(&live.inspector, &verdict);
         self.retried.push(Attempt { verdict, excerpt, changed });
-        self.note_unscored(live.inspector.unscored());
+        self.note_inspected(&live.inspector);
     }
 
     /// The exchange is a turn of this conversation.
@@ -237,6 +239,11 @@ impl Report {
         self.note_unscored(&[reason]);
     }
 
+    fn note_inspected(&mut self, inspector: &Inspector) {
+        self.note_unscored(inspector.unscored());
+        self.unread = self.unread.or(inspector.unread());
+    }
+
     fn note_unscored(&mut self, reasons: &[Unscored]) {
         for reason in reasons {
             if !self.unscored.contains(reason) {
@@ -252,7 +259,7 @@ impl Report {
         self.facts = inspector.facts().clone();
         self.streamed = inspector.streamed().unwrap_or_default();
         self.judged_windows = inspector.windows_cut();
-        self.note_unscored(inspector.unscored());
+        self.note_inspected(inspector);
     }
 
     /// A verdict that no inspection came to.
@@ -319,6 +326,7 @@ impl Report {
             verdict: self.verdict,
             excerpt: self.excerpt,
             unscored: self.unscored,
+            unread: self.unread,
             attempts: self.attempts,
             retried: self.retried,
             facts: self.facts,

@@ -262,7 +262,10 @@ impl Inspector {
     pub(super) fn unframed(&mut self, error: FrameError, rest: Vec<Bytes>) {
         let reason = match error {
             FrameError::TooLarge(_) => Unscored::TooLarge,
-            FrameError::Malformed(_) => Unscored::Unreadable,
+            FrameError::Malformed(what) => {
+                self.unread.get_or_insert(what);
+                Unscored::Unreadable
+            }
         };
         self.unreadable(reason, rest);
     }

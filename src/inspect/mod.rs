@@ -92,6 +92,8 @@ pub struct Inspector {
     steps: VecDeque<Step>,
     worst: Verdict,
     unscored: Vec<Unscored>,
+    /// What the first thing was that could not be read.
+    unread: Option<&'static str>,
     windows_cut: u32,
     committed: bool,
     /// What the last event that left lacks to be whole: a line break, as a rule nothing.
@@ -132,6 +134,7 @@ impl Inspector {
             steps: VecDeque::new(),
             worst: Verdict::allow(),
             unscored: Vec::new(),
+            unread: None,
             windows_cut: 0,
             committed: false,
             unended: "",
@@ -229,6 +232,7 @@ impl Inspector {
     /// The body's coding cannot be undone: what it says stays unknown.
     pub fn undecodable(&mut self, reason: Unscored) {
         if !self.done {
+            self.unread.get_or_insert("content coding");
             self.unreadable(reason, Vec::new());
             self.release();
         }
@@ -305,6 +309,12 @@ impl Inspector {
         &self.unscored
     }
 
+    /// What of the answer could not be read, in words for the log, where something could not; never its text.
+    #[must_use]
+    pub fn unread(&self) -> Option<&'static str> {
+        self.unread
+    }
+
     /// What the answer says of itself.
     #[must_use]
     pub fn facts(&self) -> &Facts {
@@ -356,6 +366,7 @@ impl Inspector {
         if content_type.is_some_and(sniff::foreign) {
             // Its clients read other characters than these bytes say here.
             let chunks = [Bytes::from(std::mem::take(&mut self.prefix)), chunk];
+            self.unread.get_or_insert("character set");
             self.unreadable(Unscored::Unreadable, chunks.into_iter().filter(|chunk| !chunk.is_empty()).collect());
             self.release();
             return None;
@@ -375,6 +386,7 @@ impl Inspector {
         }
         if chunk.len() >= 64 {
             // Nothing we know begins like this.
+            self.unread.get_or_insert("beginning: neither JSON nor a stream of events");
             self.unreadable(Unscored::Unreadable, vec![chunk]);
             self.release();
         } else {
@@ -418,7 +430,7 @@ impl Inspector {
         let mut reading = Reading::default();
         // Events without data say nothing, but for the bracket that ends an array: nothing may be written after it.
         let read = if self.framing == Some(Framing::Sse) && sse::ambiguous(&event) {
-            Err(DialectError::Malformed("event"))
+            Err(DialectError::Malformed("event: clients differ in how they read it"))
         } else if event.data.is_empty() && self.framing != Some(Framing::JsonArray) {
             Ok(())
         } else if self.framing == Some(Framing::Json) {
@@ -455,8 +467,9 @@ impl Inspector {
                     return;
                 }
             }
-            Err(DialectError::Malformed(_) | DialectError::Unsupported(_)) => {
+            Err(DialectError::Malformed(what) | DialectError::Unsupported(what)) => {
                 drop(reading);
+                self.unread.get_or_insert(what);
                 if !self.let_through(Unscored::Unreadable) {
                     return;
                 }

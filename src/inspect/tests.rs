@@ -176,6 +176,24 @@ fn bytes_in_no_framing_follow_on_unknown() {
 }
 
 #[test]
+fn it_says_what_could_not_be_read() {
+    let html = "<!doctype html><html><body>Sign in to the network of this hotel, please.</body></html>";
+    for (content_type, body, what) in [
+        (Some("text/html"), html, Some("beginning: neither JSON nor a stream of events")),
+        (Some("text/event-stream; charset=utf-16"), "data: 0a:x\n\n", Some("character set")),
+        (None, "data: 0a:x\n\ndata: !\n\n{\"a\":1}\n\n", Some("toy")),
+        (None, "{\"a\":1}\n\ndata: 0a:x\n\n", None),
+        (None, "data: 0a:x\n\n{\"a\":1}\n\n", Some("event: clients differ in how they read it")),
+    ] {
+        let mut inspector = Inspector::new(Plan { content_type: content_type.map(Into::into), ..plan(policy("")) });
+        inspector.push(Bytes::copy_from_slice(body.as_bytes()));
+        inspector.finish();
+        assert_eq!(inspector.unread(), what, "{body}");
+        assert_eq!(inspector.unscored().contains(&Unscored::Unreadable), what.is_some(), "{body}");
+    }
+}
+
+#[test]
 fn more_than_may_be_held_is_judged_or_refused_never_released() {
     let mut small = plan(policy("stream = \"buffer\""));
     small.held_limit = 100;

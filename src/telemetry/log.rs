@@ -96,6 +96,7 @@ impl Observe for ExchangeLog {
                     target: "steadfast::exchange",
                     $level,
                     request_id = &*subject.request_id,
+                    path = short(&subject.path),
                     route = &*subject.route,
                     api = subject.api.map(|api| api.as_str()),
                     model = subject.model.as_deref().map(short),
@@ -105,6 +106,7 @@ impl Observe for ExchangeLog {
                     rule = verdict.and_then(|verdict| verdict.rule.as_deref()),
                     labels = verdict.and_then(labels),
                     unscored,
+                    unread = outcome.unread,
                     ending = outcome.ending.as_str(),
                     stream = outcome.streamed,
                     attempts = outcome.attempts,
@@ -206,6 +208,7 @@ mod tests {
         assert_eq!(json["labels"], "hate=0.97");
         assert_eq!(json["guard_ms"], 12.3);
         assert_eq!(json["request_id"], "01J00000000000000000000000");
+        assert_eq!(json["path"], "/v1/chat/completions");
         assert!(!line.contains("secret text"), "{line}");
     }
 
@@ -213,12 +216,14 @@ mod tests {
     fn a_failure_to_open_is_a_warning_and_no_allow() {
         let mut outcome = samples::allowed();
         outcome.unscored = vec![Unscored::Deadline, Unscored::Error];
+        outcome.unread = Some("choice without a message");
         let line = logged(LogFormat::Json, "info", || ExchangeLog.on_end(&outcome));
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(
             (&json["level"], &json["verdict"], &json["unscored"]),
             (&"WARN".into(), &"unscored".into(), &"deadline,error".into())
         );
+        assert_eq!(json["unread"], "choice without a message");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub fn allowed() -> Outcome {
     Outcome {
         subject: Subject {
             request_id: "01J00000000000000000000000".into(),
+            path: "/v1/chat/completions".into(),
             route: "/".into(),
             policy: "default".into(),
             mode: Mode::Enforce,
@@ -29,6 +30,7 @@ pub fn allowed() -> Outcome {
         verdict: Some(Verdict::allow()),
         excerpt: Excerpt::default(),
         unscored: Vec::new(),
+        unread: None,
         attempts: 1,
         retried: Vec::new(),
         facts: Facts { model: Some("gpt-5-0801".into()), fingerprint: Some("fp_1".into()), ..Facts::default() },
