@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{ConfigArgs, NO, output, print_problems};
-use crate::config::{ClassifierPath, Config, Parts, Sources};
+use super::{ConfigArgs, FAILED, NO, output, print_problems};
+use crate::config::{ClassifierPath, Config, Parts, Survey};
 use crate::document::Problem;
 use crate::proxy::live::Live;
 use crate::proxy::program;
@@ -20,8 +20,16 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let sources = self.config.sources(None, None);
-        match check(&sources) {
+        let survey = match self.config.sources(None, None).survey() {
+            Ok(survey) => survey,
+            Err(problems) => {
+                print_problems(&problems);
+                // A file that is not there was not checked; one that is no TOML was, and has mistakes with their lines.
+                let unread = problems.iter().all(|problem| problem.line == 0);
+                return Ok(ExitCode::from(if unread { FAILED } else { NO }));
+            }
+        };
+        match check(survey) {
             Ok(summary) => {
                 let mut out = output::results();
                 writeln!(out, "{summary}")?;
@@ -37,8 +45,7 @@ impl Check {
 }
 
 /// Reads everything, and says what it is or everything that is wrong with it.
-fn check(sources: &Sources) -> Result<String, Vec<Problem>> {
-    let survey = sources.survey()?;
+fn check(survey: Survey) -> Result<String, Vec<Problem>> {
     let (config, mut problems) = (survey.config, survey.problems);
     let summary = summary(&config);
     if !problems.is_empty() {

@@ -293,6 +293,26 @@ mod tests {
         assert!(matches!(&config.routes[0].persona, Part::File(path) if path.ends_with("policies/personas/assistant.toml")));
     }
 
+    /// The built-in policy does not stand in for one that lies there.
+    #[test]
+    fn without_a_classifier_policies_that_lie_there_count_too() {
+        let (default, without) = ("policies/default.toml", "policies/without-classifier.toml");
+        let file = ("steadfast.toml", "[[upstream]]\nname = \"a\"\nurl = \"http://h\"\n");
+        let model = ("classifiers/collapse/manifest.toml", "");
+        let check = |files: &[(&str, &str)], flags: Flags, wanted: Option<&str>| {
+            let config = load(files, &[], flags).unwrap();
+            match (&config.routes[0].policy, wanted) {
+                (Part::File(policy), Some(wanted)) => assert!(policy.ends_with(wanted), "{}: {wanted}", policy.display()),
+                (Part::Builtin, None) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        check(&[file, model, (default, ""), (without, "")], Flags::default(), Some(default));
+        check(&[file, (default, ""), (without, "")], none(), Some(without));
+        check(&[file, (default, "")], none(), Some(default));
+        check(&[file], none(), None);
+    }
+
     #[test]
     fn judging_needs_no_upstream_and_no_secret() {
         let folder = tempfile::tempdir().unwrap();

@@ -100,8 +100,8 @@ impl Route {
             strip_prefix,
             upstream: target.unwrap_or_default(),
             fallback,
-            policy: part(table, "policy", default_policy(model), cx),
-            persona: part(table, "persona", "policies/personas/assistant.toml", cx),
+            policy: part(table, "policy", policies(model), cx),
+            persona: part(table, "persona", PERSONAS, cx),
         };
         route.name = name.unwrap_or_else(|| route.describe());
         route
@@ -160,8 +160,8 @@ pub(super) fn read_all(root: &Table<'_>, upstreams: &[Upstream], model: bool, cx
     if !root.has("route") {
         match upstreams {
             [only] => routes.push(Route {
-                policy: shipped(default_policy(model), cx),
-                persona: shipped("policies/personas/assistant.toml", cx),
+                policy: shipped(policies(model), cx),
+                persona: shipped(PERSONAS, cx),
                 ..Route::to(&only.name)
             }),
             [] => {}
@@ -221,19 +221,22 @@ fn path(item: &Item<'_>) -> Option<String> {
 }
 
 /// What a route names, or what the folder ships, or what is built in.
-fn part(table: &Table<'_>, key: &str, default: &str, cx: &Reading<'_>) -> Part {
+fn part(table: &Table<'_>, key: &str, defaults: &[&str], cx: &Reading<'_>) -> Part {
     match table.item(key) {
         Some(item) => cx.existing(&item).map_or(Part::Builtin, Part::File),
-        None => shipped(default, cx),
+        None => shipped(defaults, cx),
     }
 }
 
-/// The policy of routes that name none.
-fn default_policy(model: bool) -> &'static str {
-    if model { "policies/default.toml" } else { "policies/without-classifier.toml" }
+/// Where the policy of routes that name none is looked for, in this order. Without a classifier a `default.toml` is not passed over either:
+/// what it forbids must not be let through by the built-in policy.
+fn policies(model: bool) -> &'static [&'static str] {
+    if model { &["policies/default.toml"] } else { &["policies/without-classifier.toml", "policies/default.toml"] }
 }
 
-fn shipped(default: &str, cx: &Reading<'_>) -> Part {
-    let path = cx.base.join(default);
-    if (cx.exists)(&path) { Part::File(path) } else { Part::Builtin }
+/// Where the persona of routes that name none is looked for.
+const PERSONAS: &[&str] = &["policies/personas/assistant.toml"];
+
+fn shipped(defaults: &[&str], cx: &Reading<'_>) -> Part {
+    defaults.iter().map(|default| cx.base.join(default)).find(|path| (cx.exists)(path)).map_or(Part::Builtin, Part::File)
 }

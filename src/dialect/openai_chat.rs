@@ -43,6 +43,8 @@ impl Dialect for OpenAiChat {
             (method, [.., "chat", "completions"] | [.., "chat", "completions", _]) if super::path::textless(method) => {
                 return Recognised::Textless;
             }
+            // Numbers.
+            (&Method::POST, [.., "v1", "embeddings"] | [.., "deployments", _, "embeddings"]) => return Recognised::Textless,
             // What every client asks first. Others' lists are at the same path, and tell themselves apart by their headers.
             (&Method::GET, [.., "v1", "models"] | [.., "v1", "models", _])
                 if !["anthropic-version", "x-goog-api-key"].iter().any(|name| head.headers.contains_key(*name)) =>

@@ -473,9 +473,15 @@ fn commit(mut parts: http::response::Parts, live: Box<Live>, mut report: Box<Rep
             report.retry(RetryOutcome::Recovered);
         }
     }
+    // What leaves because it cannot be judged is no stream of verdicts: none will follow, and the head says what is known.
+    let blind = live.verdict().is_none() && live.inspector.blind();
+    if blind {
+        let so_far = live.inspector.verdict().clone();
+        report.judged(&live.inspector, &so_far);
+    }
     // A stream that leaves window by window says so even where it was short enough to be judged whole, unless there is more to say.
     let more_to_say = !live.was_cut() && live.verdict().is_some_and(|verdict| verdict.action != Action::Allow);
-    if live.verdict().is_none() || live.inspector.held_by_window() && !more_to_say {
+    if live.verdict().is_none() && !blind || live.inspector.held_by_window() && !more_to_say {
         // The stream may yet be cut, and then it is shorter.
         parts.headers.remove(CONTENT_LENGTH);
         report.decorate_streaming(&mut parts.headers);

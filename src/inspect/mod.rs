@@ -297,6 +297,12 @@ impl Inspector {
         self.delivery == Delivery::Windows && !self.blind
     }
 
+    /// Whether the rest of the answer leaves unjudged, since it cannot be judged and the policy lets it through.
+    #[must_use]
+    pub fn blind(&self) -> bool {
+        self.blind
+    }
+
     /// The verdict so far.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {

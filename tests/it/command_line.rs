@@ -72,7 +72,8 @@ fn what_cannot_run_ends_with_2_and_says_what_to_do() {
     std::fs::remove_file(empty.path("steadfast.toml")).unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
-    let cases: [(&Folder, &[&str], &str); 5] = [
+    let cases: [(&Folder, &[&str], &str); 6] = [
+        (&empty, &["check", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (&empty, &["serve", "--classifier", "none"], "--upstream URL"),
         (&empty, &["serve", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (&folder, &["serve", "--listen", &addr, "--policy", "/dev/null"], "(server.listen)"),

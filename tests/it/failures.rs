@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::upstream::{Step, nobody};
-use crate::support::{Client, Gateway, Script, Upstream, eventually};
+use crate::support::{Client, Folder, Gateway, Script, Upstream, eventually};
 
 const CHAT: &str = "/v1/chat/completions";
 const ASK: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
@@ -139,6 +139,33 @@ async fn a_request_that_is_too_large_is_a_413_that_its_sender_can_read() {
     // What is only passed on is not read as a whole, so it may be as large as it likes.
     let answer = Client::request(gateway.addr, "POST", "/v1/uploads/raw", &[], &large).await;
     assert_eq!((answer.status(), upstream.only().body.len()), (200, large.len()));
+}
+
+/// An answer that is too large to be judged leaves unjudged where the policy says so, and its head says that. A stream may only say that it runs.
+#[tokio::test]
+async fn an_answer_that_is_too_large_passes_as_unscored_or_is_withheld() {
+    let chat = |length: usize| {
+        let text = "fine ".repeat(length);
+        format!(r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"{text}"}},"finish_reason":"stop"}}]}}"#)
+    };
+    let exact = format!("{:2048}", chat(100));
+    let large = format!("{exact} ");
+    for (body, wanted) in [(&exact, ["allow", "allow"]), (&large, ["unscored", "block"])] {
+        for (on_error, verdict) in ["allow", "block"].into_iter().zip(wanted) {
+            for stream in ["hold", "buffer", "observe"] {
+                let upstream = Upstream::always(Script::json(200, body)).await;
+                let folder = Folder::before(&upstream.url(), "[limits]\nresponse_body = \"2KiB\"\n");
+                folder.write("policy.toml", &format!("on_error = \"{on_error}\"\nstream = \"{stream}\"\n"));
+                let gateway = Gateway::start(folder).await;
+                let answer = Client::post(gateway.addr, CHAT, ASK).await;
+                let case = format!("{} bytes, {on_error}, {stream}", body.len());
+                assert_eq!(answer.header("x-steadfast-verdict").as_deref(), Some(verdict), "{case}");
+                assert_eq!(answer.text() == *body, verdict != "block", "{case}");
+                let unscored = f64::from(u8::from(verdict != "allow"));
+                assert_eq!(gateway.metric("steadfast_unscored_total", &["reason=\"too_large\""]), unscored, "{case}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

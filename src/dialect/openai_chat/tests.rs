@@ -149,6 +149,9 @@ fn paths_are_recognised_by_their_tails() {
         (Method::GET, "/v1/models", Recognised::Textless),
         (Method::GET, "/v1/models/gpt-4o", Recognised::Textless),
         (Method::POST, "/v1/models", Recognised::No),
+        (Method::POST, "/v1/embeddings", Recognised::Textless),
+        (Method::POST, "/openai/deployments/ada/embeddings", Recognised::Textless),
+        (Method::POST, "/api/embeddings", Recognised::No),
         (Method::GET, "/v1beta/models", Recognised::No),
     ];
     for (method, path, expected) in cases {
