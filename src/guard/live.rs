@@ -77,6 +77,8 @@ struct Encoded {
     size: usize,
     limit: usize,
     at_once: bool,
+    /// More has come than is kept: it cannot be decoded.
+    too_large: bool,
 }
 
 impl Live {
@@ -102,7 +104,7 @@ impl Live {
 
     /// The body is compressed. `at_once`: it leaves as it comes (shadow), and is judged at its end.
     pub(super) fn encoded(mut self, encoding: Encoding, limit: usize, at_once: bool) -> Self {
-        self.encoded = Some(Encoded { encoding, raw: Vec::new(), size: 0, limit, at_once });
+        self.encoded = Some(Encoded { encoding, raw: Vec::new(), size: 0, limit, at_once, too_large: false });
         self
     }
 
@@ -288,7 +290,8 @@ impl Live {
         }
         if encoded.size <= encoded.limit {
             encoded.raw.push(data);
-        } else if !encoded.raw.is_empty() {
+        } else if !encoded.too_large {
+            encoded.too_large = true;
             self.inspector.undecodable(Unscored::TooLarge);
             let held = std::mem::take(&mut encoded.raw);
             if !encoded.at_once && !self.inspector.done() {
@@ -303,7 +306,7 @@ impl Live {
     /// Decodes a compressed body that has come whole.
     fn decode_whole(&mut self) {
         let Some(encoded) = &self.encoded else { return };
-        if encoded.size > encoded.limit || encoded.raw.is_empty() {
+        if encoded.too_large || encoded.raw.is_empty() {
             return;
         }
         match decode::whole(encoded.encoding, &encoded.raw, encoded.limit) {

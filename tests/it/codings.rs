@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
-use crate::support::{Client, Gateway, Script, Upstream};
+use crate::support::{Client, Folder, Gateway, Script, Upstream};
 
 const CHAT: &str = "/v1/chat/completions";
 const POLICY: &str = "on_unknown = \"block\"\n[[rule]]\nname = \"storm\"\npatterns = ['nightfall']\naction = \"block\"\n";
@@ -106,5 +106,28 @@ async fn a_body_that_is_not_what_its_coding_says_is_withheld() {
         assert_eq!(got.header("x-steadfast-rule").as_deref(), Some("on_unknown"), "{coding}: {}", got.text());
         assert!(!got.text().contains("Good day"), "{coding}");
         assert_eq!(gateway.metric("steadfast_unscored_total", &["reason=\"unreadable\""]), 1.0, "{coding}");
+    }
+}
+
+/// In whatever pieces it comes, the first of which may be too large by itself.
+#[tokio::test]
+async fn a_coded_answer_over_the_limit_passes_whole_or_is_withheld() {
+    let body = CODINGS[0].2(
+        stream(&(0..2000_u32).map(|n| format!("{} ", n.wrapping_mul(2_654_435_761))).collect::<String>()).as_bytes(),
+    );
+    assert!(body.len() > 4096, "{}", body.len());
+    for (on_error, verdict) in [("allow", "unscored"), ("block", "block")] {
+        for size in [body.len(), 1500] {
+            let (upstream, _gateway) = before("text/event-stream", "gzip", &body, size).await;
+            let folder = Folder::before(&upstream.url(), "[limits]\nresponse_body = \"2KiB\"\n");
+            folder.write("policy.toml", &format!("on_error = \"{on_error}\"\n"));
+            let gateway = Gateway::start(folder).await;
+            let ask = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}"#;
+            let got = Client::post(gateway.addr, CHAT, ask).await;
+            let case = format!("{on_error}, pieces of {size}");
+            assert_eq!(got.header("x-steadfast-verdict").as_deref(), Some(verdict), "{case}");
+            assert_eq!(got.body == body, on_error == "allow", "{case}: {} bytes", got.body.len());
+            assert_eq!(gateway.metric("steadfast_unscored_total", &["reason=\"too_large\""]), 1.0, "{case}");
+        }
     }
 }
