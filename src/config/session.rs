@@ -1,5 +1,6 @@
 //! `[session]`: how requests are tied into conversations and where their state is kept.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -14,6 +15,8 @@ pub use crate::session::KeyPart;
 pub struct Session {
     /// Where their state is kept.
     pub store: SessionStore,
+    /// The authorities that may have signed the certificate of a `rediss://` store, PEM; `None`: the system's.
+    pub ca: Option<PathBuf>,
     /// How long after its last turn a conversation is forgotten.
     pub ttl: Duration,
     /// What names a conversation; the first that is there counts.
@@ -33,6 +36,7 @@ impl Default for Session {
     fn default() -> Self {
         Session {
             store: SessionStore::Memory,
+            ca: None,
             ttl: Duration::from_secs(7200),
             key: vec![
                 KeyPart::Header(HeaderName::from_static("x-steadfast-session")),
@@ -44,11 +48,16 @@ impl Default for Session {
 }
 
 impl Session {
-    pub(super) fn read(table: Option<Table<'_>>, _cx: &Reading<'_>) -> Self {
+    pub(super) fn read(table: Option<Table<'_>>, cx: &Reading<'_>) -> Self {
         let mut session = Session::default();
         let Some(table) = table else { return session };
         if let Some(store) = table.item("store").and_then(|item| store(&item)) {
             session.store = store;
+        }
+        session.ca = table.item("ca").and_then(|item| cx.existing(&item));
+        let tls = matches!(&session.store, SessionStore::Redis(url) if url.expose_secret().starts_with("rediss://"));
+        if session.ca.is_some() && !tls {
+            table.problem("ca", "is for a store at a rediss:// URL", Some("remove it, or write rediss:// in store"));
         }
         if let Some(ttl) = table.duration("ttl") {
             if ttl.is_zero() {
@@ -76,6 +85,7 @@ impl Session {
         };
         serde_json::json!({
             "store": store,
+            "ca": self.ca.as_deref().map(show::path),
             "ttl": show::duration(self.ttl),
             "key": self.key.iter().map(key).collect::<Vec<_>>(),
         })
@@ -90,7 +100,7 @@ fn store(item: &Item<'_>) -> Option<SessionStore> {
     if text.starts_with("redis://") || text.starts_with("rediss://") {
         return Some(SessionStore::Redis(SecretString::from(text.to_owned())));
     }
-    item.problem("must be \"memory\" or a redis:// URL", None);
+    item.problem("must be \"memory\" or a redis:// or rediss:// URL", None);
     None
 }
 

@@ -77,7 +77,7 @@ mod tests {
             let job = Job { context: Arc::default(), text: text.into(), stream: 1, deadline: Duration::from_secs(1) };
             assert_eq!(scorer.score(job).await.unwrap().cached, n > 0, "{text}");
         }
-        assert_eq!(*asked.0.lock().unwrap(), ["I hate you".into()]);
+        assert_eq!(*asked.0.lock().unwrap(), [crate::text::Str::from("I hate you")]);
         assert_eq!(scorer.queue_length(), 2);
     }
 

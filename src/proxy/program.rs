@@ -320,9 +320,15 @@ fn open_sessions(config: &Config, metrics: &Metrics) -> Result<Arc<dyn Sessions>
         }
         #[cfg(feature = "redis")]
         SessionStore::Redis(url) => {
-            let sessions = RedisSessions::new(url.expose_secret(), config.session.ttl).map_err(|error| {
-                vec![Problem::of_file("session.store", error.0, Some("write it like \"redis://host:6379/0\""))]
-            })?;
+            let ca = match &config.session.ca {
+                None => None,
+                Some(path) => Some(std::fs::read(path).map_err(|error| {
+                    vec![Problem::of_file("session.ca", format!("{} cannot be read: {error}", path.display()), None)]
+                })?),
+            };
+            let key = if ca.is_some() { "session.store or session.ca" } else { "session.store" };
+            let sessions = RedisSessions::new(url.expose_secret(), ca, config.session.ttl)
+                .map_err(|error| vec![Problem::of_file(key, error.0, Some("write it like \"redis://host:6379/0\""))])?;
             let counted = sessions.clone();
             metrics.set_session_probe(sessions.store(), move || counted.count());
             Ok(Arc::new(sessions))

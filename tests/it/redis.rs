@@ -1,5 +1,5 @@
-//! Conversations in a real Redis: shared by gateways, there after a restart, and what happens while Redis is down. Needs `redis-server`
-//! (Debian: `apt-get install redis-server`).
+//! Conversations in a real Redis, over TLS too: shared by gateways, there after a restart, and what happens while Redis is down. Needs
+//! `redis-server` (Debian: `apt-get install redis-server`).
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::sessions::{LEADING, PATH, Talk, Tie, flagged, gateway, upstream};
 use crate::steering;
+use crate::support::web::Certificate;
 use crate::support::{Client, PATIENCE, Upstream};
 
 /// A Redis of this test's own, on loopback. Dropped, it is killed.
@@ -16,13 +17,31 @@ struct Redis {
     child: Option<Child>,
     port: u16,
     folder: tempfile::TempDir,
+    more: Vec<String>,
 }
 
 impl Redis {
     async fn start() -> Self {
-        let mut redis = Redis { child: None, port: free_port().await, folder: tempfile::tempdir().unwrap() };
+        Redis::with(tempfile::tempdir().unwrap(), free_port().await, Vec::new()).await
+    }
+
+    /// With more settings.
+    async fn with(folder: tempfile::TempDir, port: u16, more: Vec<String>) -> Self {
+        let mut redis = Redis { child: None, port, folder, more };
         redis.run().await;
         redis
+    }
+
+    /// Over TLS only, with this certificate, a database of 16 and a user.
+    async fn over_tls(certificate: &Certificate) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        certificate.write(folder.path());
+        let (port, file) = (free_port().await, |name: &str| folder.path().join(name).display().to_string());
+        let files = [("cert", file("cert.pem")), ("key", file("key.pem")), ("ca-cert", file("ca.pem"))];
+        let mut more = vec!["--port".to_owned(), "0".to_owned(), "--tls-port".to_owned(), port.to_string()];
+        more.extend(files.into_iter().flat_map(|(what, path)| [format!("--tls-{what}-file"), path]));
+        more.extend(["--tls-auth-clients", "no", "--user", "gate", "on", ">p@ss", "~{steadfast}*", "+@all"].map(str::to_owned));
+        Redis::with(folder, port, more).await
     }
 
     /// Starts the server and waits until it answers.
@@ -43,6 +62,7 @@ impl Redis {
                 "--dir",
             ])
             .arg(folder)
+            .args(&self.more)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -198,4 +218,56 @@ async fn what_is_done_about_a_conversation_is_done_by_every_gateway() {
     assert!(reminded > 3, "{reminded}");
     let with = upstream.seen().iter().filter(|seen| seen.text().contains(steering::REMINDER)).count();
     assert_eq!((with, upstream.seen().len()), (reminded, turns + reminded));
+}
+
+#[tokio::test]
+async fn a_redis_over_tls_is_held_against_its_certificate_and_asked_for_a_password() {
+    let certificate = Certificate::new();
+    let redis = Redis::over_tls(&certificate).await;
+    let upstream = upstream().await;
+    let config = |url: &str, ca: &Path| {
+        format!("[session]\nstore = \"rediss://{url}@localhost:{}/3\"\nca = \"{}\"\n", redis.port, ca.display())
+    };
+    let ca = redis.folder.path().join("ca.pem");
+    let known = config("gate:p%40ss", &ca);
+    let gateways = [gateway(&upstream, &known).await, gateway(&upstream, &known).await];
+    let mut talk = Talk::new(Tie::Header, "ann");
+    let mut turns = 0;
+    while talk.ask(&gateways[turns % 2], LEADING).await != flagged() {
+        turns += 1;
+        assert!(turns < 14, "no drift was found");
+    }
+    let page = Client::get(gateways[1].admin, "/api/sessions").await.json();
+    assert_eq!((&page["reachable"], &page["sessions"][0]["turns"]), (&true.into(), &(turns + 1).into()), "{page}");
+
+    // Another authority, another password, and no TLS at all: each is an outage, and no turn is remembered.
+    let other = tempfile::tempdir().unwrap();
+    Certificate::new().write(other.path());
+    let plain = format!("[session]\nstore = \"redis://gate:p%40ss@localhost:{}/3\"\n", redis.port);
+    for wrong in [config("gate:p%40ss", &other.path().join("ca.pem")), config("gate:guess", &ca), plain] {
+        let gateway = gateway(&upstream, &wrong).await;
+        let page = Client::get(gateway.admin, "/api/sessions").await.json();
+        assert_eq!(page["reachable"], false, "{page}");
+        gateway.stop().await;
+    }
+}
+
+/// What is lost is the connection: the next request opens another, whether it was closed while idle or Redis forgot its scripts.
+#[tokio::test]
+async fn a_connection_that_redis_closes_is_opened_again_at_once() {
+    let redis = Redis::start().await;
+    let upstream = upstream().await;
+    let gateway = gateway(&upstream, &redis.config()).await;
+    let mut talk = Talk::new(Tie::Header, "ann");
+    for turn in 1..4u64 {
+        assert_eq!(talk.ask(&gateway, LEADING).await.0, "allow");
+        let page = Client::get(gateway.admin, "/api/sessions").await.json();
+        assert_eq!(page["sessions"][0]["turns"], turn, "{page}");
+        for command in [&["client", "kill", "type", "normal"][..], &["script", "flush"]] {
+            let port = redis.port.to_string();
+            let done = Command::new("redis-cli").args(["-p", &port]).args(command).stdout(Stdio::null()).status().unwrap();
+            assert!(done.success());
+        }
+    }
+    assert_eq!(gateway.metric("steadfast_unscored_total", &["reason=\"error\""]), 0.0);
 }

@@ -5,13 +5,15 @@
 //! All keys begin with `{steadfast}`, so that a cluster keeps them in one slot: a hash for each state, one for the names, and two sorted
 //! sets that say which conversations there are and which drift most. All of them expire.
 
-mod wire;
+mod link;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use self::wire::{Address, Connection, Reply, WireError};
+use redis::{FromRedisValue, RedisError, RedisResult, Script, Value};
+
+use self::link::Link;
 use super::{Conversation, Place, Record, SessionError, SessionKey, Sessions, State};
 use crate::infer::BoxFuture;
 use crate::policy::Measures;
@@ -19,14 +21,13 @@ use crate::policy::Measures;
 /// How long an answer waits for Redis, in all.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Connections kept open while nobody uses them.
-const IDLE: usize = 16;
-
 /// How long nobody asks after Redis could not be reached: an outage must not cost every request its patience.
 const REST: Duration = Duration::from_millis(500);
 
 /// Where the script for a turn finds things: KEYS are the states to write, ARGV as `record` gives them.
-const RECORD: &str = r"
+static RECORD: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
 local measured, residual, flagged = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
 local allowance, most, weight = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local now, ttl, name, route = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
@@ -71,10 +72,14 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', '(' .. now * 100
 end
 for _, key in ipairs({seen, drift, names}) do redis.call('PEXPIRE', key, ttl + 60000) end
 return {exact(d), exact(m), t, f, c, a, name, redis.call('ZCARD', seen)}
-";
+",
+    )
+});
 
 /// The conversations with the highest drift. KEYS: seen, drift, names. ARGV: how many.
-const LIST: &str = r"
+static LIST: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
 local found = {redis.call('ZCARD', KEYS[1])}
 for _, name in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)) do
   local key = redis.call('HGET', KEYS[3], name)
@@ -82,7 +87,9 @@ for _, name in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)) do
   if state and state[1] then found[#found + 1] = state end
 end
 return found
-";
+",
+    )
+});
 
 const FIELDS: [&str; 9] = ["d", "m", "t", "f", "c", "n", "r", "u", "a"];
 const INDEX: [&str; 3] = ["{steadfast}:seen", "{steadfast}:drift", "{steadfast}:names"];
@@ -92,10 +99,8 @@ const INDEX: [&str; 3] = ["{steadfast}:seen", "{steadfast}:drift", "{steadfast}:
 pub struct RedisSessions(Arc<Shared>);
 
 struct Shared {
-    address: Address,
+    link: Link,
     ttl: Duration,
-    /// Connections that nobody uses now.
-    idle: Mutex<Vec<Connection>>,
     /// Conversations, by the last reply.
     count: AtomicU64,
     began: Instant,
@@ -104,17 +109,17 @@ struct Shared {
 }
 
 impl RedisSessions {
-    /// A store at a `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` URL that forgets a conversation so long after its last turn. Nothing is
-    /// connected yet.
+    /// A store at a `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` URL (`rediss://`: over TLS) that forgets a conversation so long after its
+    /// last turn. `ca`: the authorities that may have signed the server's certificate, PEM; without it the system's. Nothing is connected
+    /// yet.
     ///
     /// # Errors
-    /// The URL makes no sense. The message does not quote it, for it may hold a password.
-    pub fn new(url: &str, ttl: Duration) -> Result<Self, SessionError> {
+    /// The URL or the authorities make no sense. The message does not quote them, for the URL may hold a password.
+    pub fn new(url: &str, ca: Option<Vec<u8>>, ttl: Duration) -> Result<Self, SessionError> {
         Ok(RedisSessions(Arc::new(Shared {
-            address: Address::parse(url).map_err(|fault| SessionError(fault.to_owned()))?,
+            link: Link::new(url, ca).map_err(|fault| SessionError(fault.to_owned()))?,
             // Longer than a hundred years is for ever, and overflows in Redis.
             ttl: ttl.clamp(Duration::from_millis(1), Duration::from_secs(3_000_000_000)),
-            idle: Mutex::new(Vec::new()),
             count: AtomicU64::new(0),
             began: Instant::now(),
             rest_until: AtomicU64::new(0),
@@ -130,61 +135,51 @@ impl RedisSessions {
 
 impl Shared {
     /// Asks within [`PATIENCE`], or not at all shortly after a failure.
-    async fn ask(&self, commands: &[Vec<Vec<u8>>]) -> Result<Vec<Reply>, SessionError> {
+    async fn ask<T>(&self, asking: impl Future<Output = RedisResult<T>>) -> Result<T, SessionError> {
         let now = || u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         if now() < self.rest_until.load(Ordering::Relaxed) {
             return Err(SessionError("it could not be reached a moment ago".to_owned()));
         }
-        let failed = match tokio::time::timeout(PATIENCE, self.exchange(commands)).await {
-            Ok(Ok(replies)) => return Ok(replies),
-            Ok(Err(error)) => SessionError(error.to_string()),
-            Err(_) => SessionError(format!("no answer within {} ms", PATIENCE.as_millis())),
+        let failed = match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(error)) => SessionError(told(&error)),
+            Err(_) => {
+                // What does not answer may be at the end of a dead connection.
+                self.link.forget().await;
+                SessionError(format!("no answer within {} ms", PATIENCE.as_millis()))
+            }
         };
         self.rest_until.store(now() + u64::try_from(REST.as_millis()).unwrap_or(0), Ordering::Relaxed);
         Err(failed)
     }
 
-    /// Sends commands together and reads their replies. A connection is put back only when all replies have come, so none is ever read
-    /// that belongs to somebody else's question.
-    async fn exchange(&self, commands: &[Vec<Vec<u8>>]) -> Result<Vec<Reply>, WireError> {
-        // One that was idle may have been closed meanwhile: a fresh one tells.
-        let idle = self.idle().pop();
-        if let Some(mut connection) = idle {
-            match connection.exchange(commands).await {
-                Ok(replies) => return self.done(connection, replies),
-                Err(WireError::Closed(_)) => self.idle().clear(),
-                Err(error) => return Err(error),
-            }
+    /// Runs a script. Redis knows it by its hash after the first time.
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        keys: impl IntoIterator<Item = String>,
+        arguments: &[String],
+    ) -> Result<T, SessionError> {
+        let mut invocation = script.prepare_invoke();
+        for key in keys {
+            invocation.key(key);
         }
-        let mut connection = Connection::open(&self.address).await?;
-        let replies = connection.exchange(commands).await?;
-        self.done(connection, replies)
-    }
-
-    fn done(&self, connection: Connection, replies: Vec<Reply>) -> Result<Vec<Reply>, WireError> {
-        let mut idle = self.idle();
-        if idle.len() < IDLE {
-            idle.push(connection);
+        for argument in arguments {
+            invocation.arg(argument);
         }
-        drop(idle);
-        match replies.iter().find_map(Reply::error) {
-            Some(error) => Err(WireError::Refused(error.to_owned())),
-            None => Ok(replies),
-        }
-    }
-
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        let invocation = &invocation;
+        self.ask(self.link.ask(|mut connection| async move { invocation.invoke_async(&mut connection).await })).await
     }
 
     async fn recall(&self, keys: Vec<SessionKey>) -> Result<Option<Conversation>, SessionError> {
-        let ask = |key: &SessionKey| {
-            let mut command = vec![b"HMGET".to_vec(), state(*key).into_bytes()];
-            command.extend(FIELDS.map(|field| field.as_bytes().to_vec()));
-            command
-        };
-        let replies = self.ask(&keys.iter().map(ask).collect::<Vec<_>>()).await?;
-        Ok(replies.iter().find_map(conversation))
+        let mut questions = redis::pipe();
+        for key in keys {
+            questions.cmd("HMGET").arg(state(key)).arg(&FIELDS);
+        }
+        let questions = &questions;
+        let replies: Vec<Value> =
+            self.ask(self.link.ask(|mut connection| async move { questions.query_async(&mut connection).await })).await?;
+        Ok(replies.into_iter().find_map(conversation))
     }
 
     async fn record(&self, record: Record) -> Result<Conversation, SessionError> {
@@ -216,42 +211,31 @@ impl Shared {
             arguments.extend([state.turns, state.flags, state.calm].map(|count| count.to_string()));
             arguments.push(state.measures.bits().to_string());
         }
-        let replies = self.ask(&[script(RECORD, keys, arguments)]).await?;
-        let fields = replies.first().and_then(Reply::list).unwrap_or_default();
-        let [drift, mean, turns, flags, calm, measures, name, count] = fields else { return Err(odd()) };
-        let state = State {
-            drift: drift.number().ok_or_else(odd)?,
-            mean: mean.number().ok_or_else(odd)?,
-            turns: turns.number().ok_or_else(odd)?,
-            flags: flags.number().ok_or_else(odd)?,
-            calm: calm.number().ok_or_else(odd)?,
-            measures: Measures::from_bits(measures.number().ok_or_else(odd)?),
-        };
-        self.count.store(count.number().unwrap_or(0), Ordering::Relaxed);
-        Ok(Conversation { name: name.text().ok_or_else(odd)?.into(), route, state, updated: now })
+        let (drift, mean, turns, flags, calm, measures, name, count): (f64, f64, u64, u64, u64, u8, String, u64) =
+            self.run(&RECORD, keys, &arguments).await?;
+        self.count.store(count, Ordering::Relaxed);
+        let state = State { drift, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
+        Ok(Conversation { name: name.into(), route, state, updated: now })
     }
 
     async fn list(&self, most: usize) -> Result<(Vec<Conversation>, u64), SessionError> {
-        let replies = self.ask(&[script(LIST, INDEX.map(str::to_owned), [most.to_string()])]).await?;
-        let [count, found @ ..] = replies.first().and_then(Reply::list).unwrap_or_default() else { return Err(odd()) };
-        let count = count.number().unwrap_or(0);
+        let mut found: Vec<Value> = self.run(&LIST, INDEX.map(str::to_owned), &[most.to_string()]).await?;
+        let listed = found.split_off(1.min(found.len()));
+        let count = found.pop().and_then(|count| u64::from_redis_value(count).ok()).unwrap_or(0);
         self.count.store(count, Ordering::Relaxed);
-        let mut listed: Vec<Conversation> = found.iter().filter_map(conversation).collect();
+        let mut listed: Vec<Conversation> = listed.into_iter().filter_map(conversation).collect();
         super::worst_first(&mut listed, most);
         Ok((listed, count))
     }
 }
 
-/// `EVAL script …`. Redis knows a script by its text after the first time.
-fn script(text: &str, keys: impl IntoIterator<Item = String>, arguments: impl IntoIterator<Item = String>) -> Vec<Vec<u8>> {
-    let keys: Vec<String> = keys.into_iter().collect();
-    let mut command = vec![b"EVAL".to_vec(), text.as_bytes().to_vec(), keys.len().to_string().into_bytes()];
-    command.extend(keys.into_iter().chain(arguments).map(String::into_bytes));
-    command
-}
-
-fn odd() -> SessionError {
-    SessionError("its answer makes no sense".to_owned())
+/// What went wrong, without what Redis says of it, which may quote the command.
+fn told(error: &RedisError) -> String {
+    match error.code() {
+        Some(code) => format!("it refused the command ({code})"),
+        None if error.is_io_error() => error.to_string(),
+        None => error.category().to_owned(),
+    }
 }
 
 fn state(key: SessionKey) -> String {
@@ -259,18 +243,12 @@ fn state(key: SessionKey) -> String {
 }
 
 /// A state's hash; `None` where it is not there.
-fn conversation(reply: &Reply) -> Option<Conversation> {
-    let [drift, mean, turns, flags, calm, name, route, updated, measures] = reply.list()? else { return None };
-    let state = State {
-        drift: drift.number()?,
-        mean: mean.number()?,
-        turns: turns.number()?,
-        flags: flags.number()?,
-        calm: calm.number()?,
-        // Not there where a replica of before there were any wrote the state.
-        measures: Measures::from_bits(measures.number().unwrap_or(0)),
-    };
-    Some(Conversation { name: name.text()?.into(), route: route.text()?.into(), state, updated: updated.number()? })
+fn conversation(reply: Value) -> Option<Conversation> {
+    type Fields = (f64, f64, u64, u64, u64, String, String, u64, Option<u8>);
+    let (drift, mean, turns, flags, calm, name, route, updated, measures) = Fields::from_redis_value(reply).ok()?;
+    // No measures where a replica of before there were any wrote the state.
+    let state = State { drift, mean, turns, flags, calm, measures: Measures::from_bits(measures.unwrap_or(0)) };
+    Some(Conversation { name: name.into(), route: route.into(), state, updated })
 }
 
 impl Sessions for RedisSessions {
@@ -300,15 +278,28 @@ mod tests {
 
     #[test]
     fn a_bad_url_is_refused_without_quoting_it() {
-        let error = RedisSessions::new("redis://user:hunter2@host:port/0", Duration::from_secs(1)).err().unwrap();
-        assert!(!error.to_string().contains("hunter2"), "{error}");
-        assert!(RedisSessions::new("redis://user:hunter2@127.0.0.1:1/0", Duration::from_secs(1)).is_ok());
+        let store = |url: &str, ca: Option<&[u8]>| RedisSessions::new(url, ca.map(<[u8]>::to_vec), Duration::from_secs(1));
+        for url in [
+            "http://me:hunter2@host",
+            "redis://me:hunter2@host:port/0",
+            "redis://me:hunter2@host/x",
+            "redis://me:hunter2@",
+            "rediss://me:hunter2@host/#insecure",
+        ] {
+            let error = store(url, None).err().unwrap_or_else(|| panic!("{url} was taken"));
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+        for url in ["redis://me:hunter2@127.0.0.1:1/0", "redis://:p%40ss@[::1]:7/1", "rediss://host", "redis://host:7000/2"] {
+            assert!(store(url, None).is_ok(), "{url}");
+        }
+        let error = store("rediss://host", Some(b"no certificate")).err().unwrap().to_string();
+        assert!(error.contains("certificate"), "{error}");
     }
 
     #[tokio::test]
     async fn an_outage_is_told_at_once_and_costs_little() {
         // Nobody listens on port 1.
-        let store = RedisSessions::new("redis://127.0.0.1:1/0", Duration::from_secs(60)).unwrap();
+        let store = RedisSessions::new("redis://127.0.0.1:1/0", None, Duration::from_secs(60)).unwrap();
         let begun = Instant::now();
         for _ in 0..200 {
             assert!(store.list(1).await.is_err());
