@@ -117,7 +117,7 @@ async fn a_drifting_conversation_is_reminded_until_it_is_calm() {
         while session(&gateway).await["measures"] != json!([]) {
             assert!(ask(&gateway, path, &user, &body).await.text().contains("weather"));
             reminded += 1;
-            assert!(reminded < 40, "{path}: it does not calm down");
+            assert!(reminded < 100, "{path}: it does not calm down");
         }
         assert!(reminded > 3, "{path}: {reminded}");
         assert_eq!(session(&gateway).await["drift"], 0.0);
@@ -168,7 +168,7 @@ async fn a_drifting_conversation_is_held_more_strictly_and_moved_to_another_mode
         let answer = ask(&gateway, PATH, "ann", &chat(true)).await;
         assert!(answer.complete && answer.text().ends_with("data: [DONE]\n\n"), "{}", answer.text());
         moved += 1;
-        assert!(moved < 40, "it does not calm down");
+        assert!(moved < 100, "it does not calm down");
     }
     assert_eq!((main.seen().len(), spare.seen().len()), (before, moved), "the whole conversation, and only while it drifts");
     let asked = |seen: &crate::support::upstream::Seen| serde_json::from_slice::<Value>(&seen.body).unwrap()["model"].clone();
