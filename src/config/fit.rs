@@ -89,10 +89,15 @@ fn spare(route: &Route, policy: &Policy) -> Vec<Problem> {
     measures.chain(circuit.map(|_| ("circuit.then".to_owned(), "write \"block\""))).map(missing).collect()
 }
 
-/// Rules that never fire because the route's persona does not say what their signal is measured against. No mistake, for other personas
-/// of the same policy may.
+/// What of a policy does nothing on its route, and is no mistake: rules whose signal is measured against what the route's persona does not
+/// say (that of another route may), and a policy without any rule, as a file that was cut to nothing is.
 #[must_use]
-pub fn unmeasured(route: &Route, policy: &Policy, persona: &Persona) -> Vec<Problem> {
+pub fn idle(route: &Route, policy: &Policy, persona: &Persona) -> Vec<Problem> {
+    if policy.rules.is_empty() {
+        let help = "add [[rule]], or begin with policies/default.toml";
+        let told = Problem::of_file(&policy_file(route), "there is none, so every answer passes".to_owned(), Some(help));
+        return vec![Problem { key: "rule".to_owned(), ..told }];
+    }
     let missing = |signal: &str| match signal {
         "voice" => (!Voice::is_known(persona)).then_some("8 examples and 4 counterexamples"),
         _ => (!Register::is_known(persona)).then_some("languages or examples"),
@@ -179,19 +184,22 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_without_a_measure_is_told() {
+    fn what_does_nothing_is_told() {
         let rule = |signal: &str| {
             let text = format!("[[rule]]\nname = \"r\"\nsignal = \"{signal}\"\nat_least = 0.8\naction = \"flag\"\n");
             Policy::parse(&text, None, &Calibration::NONE).unwrap()
         };
         let persona = |voice: &str| Persona::parse(&format!("name = \"Juno\"\n[voice]\n{voice}\n"), None).unwrap();
-        let told = |signal: &str, voice: &str| unmeasured(&Route::to("a"), &rule(signal), &persona(voice)).len();
+        let told = |signal: &str, voice: &str| idle(&Route::to("a"), &rule(signal), &persona(voice)).len();
         let texts = |count: usize| format!("{:?}", vec!["It is on its way."; count]);
         assert_eq!((told("register", ""), told("register", "languages = [\"en\"]")), (1, 0));
         assert_eq!(told("voice", &format!("examples = {}\ncounterexamples = {}", texts(8), texts(4))), 0);
         assert_eq!(told("voice", &format!("examples = {}", texts(8))), 1);
-        let said = unmeasured(&Route::to("a"), &rule("voice"), &persona(""))[0].to_string();
+        let said = idle(&Route::to("a"), &rule("voice"), &persona(""))[0].to_string();
         assert!(said.contains("rule[0].signal: the rule never fires: voice is not measured for persona Juno; give"), "{said}");
+        let empty = Policy::parse("", None, &Calibration::NONE).unwrap();
+        let said = idle(&Route::to("a"), &empty, &persona(""))[0].to_string();
+        assert!(said.contains("rule: there is none, so every answer passes; add [[rule]]"), "{said}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub use classifier::{Classifier, ClassifierPath, Runtime};
 pub use files::Files;
-pub use fit::{unfit, unmeasured};
+pub use fit::{idle, unfit};
 pub use incidents::{IncidentStore, Incidents};
 pub use limits::Limits;
 pub use load::{Flags, Sources, Survey};

@@ -187,7 +187,7 @@ impl Live {
                 std::iter::once(&route.upstream).chain(&route.fallback).filter_map(|name| named(name)).collect();
             let (Some(policy), Some(character)) = (policy, persona) else { continue };
             problems.extend(config::unfit(&config, route, &policy));
-            notes.extend(config::unmeasured(route, &policy, &character.0));
+            notes.extend(config::idle(route, &policy, &character.0));
             let name: Str = route.name.as_str().into();
             let api = route.api.or_else(|| targets.first().and_then(|upstream| upstream.config.api));
             let mut snapshot = basis.snapshot(&config, policy, character);

@@ -25,13 +25,21 @@ fn check_tells_every_mistake_in_every_file() {
 #[test]
 fn check_says_what_is_good() {
     let folder = Folder::before("http://127.0.0.1:1", "");
-    folder.write("policy.toml", "");
-    insta::assert_snapshot!(told(&folder, &run(folder.root(), &["check", "--config", "steadfast.toml"])), @r"
+    folder.write("policy.toml", "[[rule]]\nname = \"loops\"\npatterns = [\"(?i)blah\"]\naction = \"flag\"\n");
+    let check = || run(folder.root(), &["check", "--config", "steadfast.toml"]);
+    insta::assert_snapshot!(told(&folder, &check()), @r"
     status 0
     --- out
     steadfast.toml: good; 1 upstream, 1 route, no classifier
     --- err
     ");
+    folder.write("policy.toml", "");
+    let said = check();
+    assert!(
+        said.status.success() && said.err.contains("policy.toml: rule: there is none, so every answer passes"),
+        "{}",
+        said.err
+    );
 }
 
 /// Nobody wants to mend one file to hear of the next.
