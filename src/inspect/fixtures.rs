@@ -8,7 +8,9 @@ use http::StatusCode;
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::{Amendment, Api, ApiError, Block, Delta, Dialect, Exchange, Mark, Recognised, Refusal, Reply, RequestHead};
+use crate::dialect::{
+    Amendment, Api, ApiError, Block, Cut, Delta, Dialect, Exchange, Mark, Recognised, Refusal, Reply, RequestHead,
+};
 use crate::policy::{Policy, Retry, SessionFacts};
 use crate::score::{Label, Score};
 use crate::text::Channel;
