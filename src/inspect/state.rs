@@ -16,7 +16,7 @@ impl Inspector {
         self.committed
     }
 
-    /// Whether a [`Step::Cut`] or [`Step::End`] has been given.
+    /// Whether a [`Step::Cut`](super::Step::Cut) or [`Step::End`](super::Step::End) has been given.
     #[must_use]
     pub fn done(&self) -> bool {
         self.done
