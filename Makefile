@@ -1,5 +1,5 @@
 # The commands of the README, each complete in itself on a fresh Debian machine with Rust, Python and the package registries.
-.PHONY: demo test lint bench fuzz evaluate drift runtime clean
+.PHONY: demo test lint bench fuzz evaluate drift reference runtime clean
 
 ## demo: watch a model collapse in front of you and be stopped
 demo: runtime
@@ -32,6 +32,10 @@ evaluate:
 ## drift: measure the drift charts on real text (docs/drift.md); minutes on one core
 drift:
 	scripts/drift
+
+## reference: write docs/configuration.md from the types in src/config
+reference:
+	scripts/reference
 
 clean:
 	cargo clean

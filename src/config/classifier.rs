@@ -2,25 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
+use super::documented::documented;
 use super::{Reading, show};
 use crate::document::Table;
 
 /// Where a classifier is looked for when none is named, below each of the places in [`places`].
 const DEFAULT: &str = "classifiers/collapse";
 
-/// The scorer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Classifier {
-    /// Its folder, or none.
-    pub path: ClassifierPath,
-    /// What runs it.
-    pub runtime: Runtime,
-    /// Threads; 0: one for each core.
-    pub workers: usize,
-    /// Windows waiting at most.
-    pub queue: usize,
-    /// Verdicts kept by content hash.
-    pub cache: usize,
+documented! {
+    /// The scorer.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Classifier {
+        /// The classifier's folder; `"none"`: no model; patterns and detectors judge alone, and text of a stream leaves as it comes.
+        #[default = "searched for"]
+        #[see = "[the reasons](adr/005-without-a-classifier-text-leaves-with-its-event.md)"]
+        pub path: ClassifierPath,
+        /// What runs it: `onnxruntime`; `tract` (where built in); `auto`: the former where its library is found, else the latter.
+        pub runtime: Runtime,
+        /// Threads; 0: one for each core.
+        pub workers: usize,
+        /// Windows waiting; beyond it the policy's `on_overload` decides.
+        pub queue: usize,
+        /// Verdicts kept by content hash.
+        pub cache: usize,
+    }
 }
 
 /// A classifier's folder.

@@ -3,21 +3,24 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::documented::documented;
 use super::{Reading, show};
 use crate::document::Table;
 use crate::incidents::KeepText;
 
 const TEXTS: [(&str, KeepText); 3] = [("none", KeepText::None), ("excerpt", KeepText::Excerpt), ("full", KeepText::Full)];
 
-/// Kept verdicts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incidents {
-    /// Where.
-    pub store: IncidentStore,
-    /// How much of the answer's text.
-    pub text: KeepText,
-    /// How long.
-    pub keep: Duration,
+documented! {
+    /// Kept verdicts.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Incidents {
+        /// An SQLite file; `"none"` turns it off.
+        pub store: IncidentStore,
+        /// How much of an answer is kept: `none`, `excerpt`, `full`.
+        pub text: KeepText,
+        /// How long an incident is kept.
+        pub keep: Duration,
+    }
 }
 
 /// Where incidents are kept.

@@ -2,30 +2,34 @@
 
 use std::time::Duration;
 
+use super::documented::documented;
 use super::show;
 use crate::document::Table;
 
-/// Sizes, times and counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request that the gateway reads as a whole (judged apis). Untouched traffic is streamed and has no limit.
-    pub request_body: u64,
-    /// Bytes of an answer that the gateway reads and judges, decoded.
-    pub response_body: u64,
-    /// From the first byte of a request to the end of its head; also TLS handshakes and connections that say nothing.
-    pub header_read: Duration,
-    /// How long a client may stay silent in the middle of its request, and how long it may leave its answer unread.
-    pub client_stall: Duration,
-    /// How long an idle connection of a client is kept.
-    pub client_idle: Duration,
-    /// Name lookup, TCP and TLS to the upstream.
-    pub upstream_connect: Duration,
-    /// From the end of the request to the head of the answer.
-    pub upstream_first_byte: Duration,
-    /// Silence in the middle of an answer.
-    pub upstream_idle: Duration,
-    /// Exchanges at once; beyond it the answer is 503.
-    pub in_flight: usize,
+documented! {
+    /// Sizes, times and counts.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Limits {
+        /// Size of a request that is judged, and so is read as a whole; others are streamed.
+        pub request_body: u64,
+        /// Size of an answer that is held and judged, decoded; of a stream also the text that is kept until it ends: beyond it the
+        /// policy's `on_error` decides.
+        pub response_body: u64,
+        /// From a request's first byte to the end of its head; TLS handshakes; connections that say nothing.
+        pub header_read: Duration,
+        /// Silence in the middle of a request, or an answer left unread.
+        pub client_stall: Duration,
+        /// A connection without requests.
+        pub client_idle: Duration,
+        /// Name lookup, TCP and TLS to the upstream.
+        pub upstream_connect: Duration,
+        /// From the request sent to the first byte of the answer.
+        pub upstream_first_byte: Duration,
+        /// Silence in the middle of an answer.
+        pub upstream_idle: Duration,
+        /// Exchanges at once; beyond it 503. Each takes two sockets: the log warns where the system allows too few open files.
+        pub in_flight: usize,
+    }
 }
 
 impl Default for Limits {

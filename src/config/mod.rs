@@ -3,12 +3,14 @@
 
 mod classifier;
 mod custom;
+mod documented;
 mod files;
 mod fit;
 mod incidents;
 mod limits;
 mod load;
 mod parts;
+mod reference;
 mod route;
 mod secret;
 mod server;
@@ -28,6 +30,7 @@ pub use incidents::{IncidentStore, Incidents};
 pub use limits::Limits;
 pub use load::{Flags, Sources, Survey};
 pub use parts::{Character, Parts};
+pub use reference::reference;
 pub use route::{Part, Route};
 pub use secret::{Secret, SecretSource};
 pub use server::{Server, Tls};

@@ -4,35 +4,47 @@ use std::path::PathBuf;
 
 use http::HeaderName;
 
+use super::documented::documented;
 use super::{Reading, Upstream, name_of, show, upstream};
 use crate::dialect::Api;
 use crate::document::{Item, Table};
 
-/// Which requests go where. All of its conditions must hold.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Route {
-    /// Its name in logs and metrics; by default its conditions.
-    pub name: String,
-    /// The path begins with this, whole segments: `/v1` takes `/v1/chat` and not `/v1beta`.
-    pub path: String,
-    /// The host asked for, without its port; `*.example.com` takes any below it.
-    pub host: Option<String>,
-    /// Headers and the patterns of their values (`*` is anything).
-    pub headers: Vec<(HeaderName, String)>,
-    /// The pattern of the model asked for (`*` is anything); case does not count.
-    pub model: Option<String>,
-    /// The wire format, where the requests do not say.
-    pub api: Option<Api>,
-    /// Leaves `path` out of what the upstream is asked.
-    pub strip_prefix: bool,
-    /// The upstream's name.
-    pub upstream: String,
-    /// Upstreams to go to when that one cannot be reached or a retry says so, in order.
-    pub fallback: Vec<String>,
-    /// The policy.
-    pub policy: Part,
-    /// The persona.
-    pub persona: Part,
+documented! {
+    /// Which requests go where. All of its conditions must hold.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Route {
+        /// Its name in logs and metrics.
+        #[default = "its conditions"]
+        pub name: String,
+        /// What the path begins with, in whole segments: `/v1` takes `/v1/chat` and not `/v1beta`.
+        pub path: String,
+        /// The host asked for, without its port: `api.example.com`, or `*.example.com` for any below it.
+        #[default = "any"]
+        pub host: Option<String>,
+        /// Headers and the patterns of their values, in which `*` is anything: `{ x-team = "red-*" }`.
+        pub headers: Vec<(HeaderName, String)>,
+        /// The pattern of the model asked for: `grok-*`; case does not count. The request's body is read for it, and one that does not
+        /// tell its model (compressed, no JSON, two of them) is a 400.
+        #[default = "any"]
+        pub model: Option<String>,
+        /// The wire format, where requests do not say.
+        #[default = "recognised"]
+        pub api: Option<Api>,
+        /// Leave `path` out of what the upstream is asked.
+        pub strip_prefix: bool,
+        /// The upstream's name; required where there are several.
+        #[default = "the only one"]
+        pub upstream: String,
+        /// Names of others, in order, where it cannot be reached or a retry asks for another; of the same wire format.
+        pub fallback: Vec<String>,
+        /// The policy's file; without a classifier the default is `policies/without-classifier.toml`, then `policies/default.toml`
+        /// beside the file, or the built-in copy of the former.
+        #[default = "`policies/default.toml` beside the file, or the built-in copy"]
+        pub policy: Part,
+        /// The persona's file.
+        #[default = "`policies/personas/assistant.toml` beside the file, or the built-in copy"]
+        pub persona: Part,
+    }
 }
 
 /// A policy or persona: a file, or the one that is built in.

@@ -4,30 +4,35 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::documented::documented;
 use super::{Reading, Secret, show};
 use crate::document::{Item, Table};
 
-/// Listeners and who may call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Server {
-    /// The data port.
-    pub listen: SocketAddr,
-    /// The admin port: health, metrics, dashboard; `None` where it is turned off.
-    pub admin: Option<SocketAddr>,
-    /// Where Envoy's external processing calls come; `None`: not served.
-    pub ext_proc: Option<SocketAddr>,
-    /// Names, beside `localhost` and addresses, under which the admin port is reached.
-    pub admin_hosts: Vec<String>,
-    /// What the admin API wants as `authorization: Bearer`; `None`: whoever can connect may use it.
-    pub admin_token: Option<Secret>,
-    /// How long streams may go on after a signal to stop.
-    pub shutdown_grace: Duration,
-    /// How long new connections are still taken after a signal to stop, so that load balancers can notice.
-    pub drain_delay: Duration,
-    /// TLS on the data port.
-    pub tls: Option<Tls>,
-    /// Keys that callers must show, separated by commas or white space; `None`: anyone who can connect.
-    pub client_keys: Option<Secret>,
+documented! {
+    /// Listeners and who may call.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Server {
+        /// Where clients come.
+        pub listen: SocketAddr,
+        /// Health, metrics, dashboard, admin API; `"none"` turns it off.
+        pub admin: Option<SocketAddr>,
+        /// Where Envoy's external processing calls come, like `127.0.0.1:9465`.
+        #[see = "[Envoy](recipes.md#envoy)"]
+        pub ext_proc: Option<SocketAddr>,
+        /// Names, beside `localhost` and addresses, under which the admin port is reached.
+        pub admin_hosts: Vec<String>,
+        /// What the admin API wants as `authorization: Bearer`: `{ env = "…" }` or `{ file = "…" }`; without it whoever can connect may
+        /// use it.
+        pub admin_token: Option<Secret>,
+        /// After `SIGTERM`: how long answers may go on.
+        pub shutdown_grace: Duration,
+        /// After `SIGTERM`: how long connections are still taken, while `/readyz` says no, so that load balancers can notice.
+        pub drain_delay: Duration,
+        /// TLS for clients: `{ cert = "…", key = "…" }`, PEM.
+        pub tls: Option<Tls>,
+        /// Who may call: keys separated by commas or white space, `{ env = "…" }` or `{ file = "…" }`; without it whoever can connect.
+        pub client_keys: Option<Secret>,
+    }
 }
 
 /// A certificate chain and its key, in PEM files.

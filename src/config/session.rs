@@ -6,21 +6,26 @@ use std::time::Duration;
 use http::HeaderName;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::documented::documented;
 use super::{Reading, show};
 use crate::document::{Item, Table};
 pub use crate::session::KeyPart;
 
-/// Conversations.
-#[derive(Clone, Debug)]
-pub struct Session {
-    /// Where their state is kept.
-    pub store: SessionStore,
-    /// The authorities that may have signed the certificate of a `rediss://` store, PEM; `None`: the system's.
-    pub ca: Option<PathBuf>,
-    /// How long after its last turn a conversation is forgotten.
-    pub ttl: Duration,
-    /// What names a conversation; the first that is there counts.
-    pub key: Vec<KeyPart>,
+documented! {
+    /// Conversations.
+    #[derive(Clone, Debug)]
+    pub struct Session {
+        /// `memory`, or `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]` for several replicas, `rediss://…` over TLS.
+        #[see = "[what it keeps](drift.md#a-conversation)"]
+        pub store: SessionStore,
+        /// Authorities that may have signed the certificate of a `rediss://` store, PEM.
+        #[default = "the system's"]
+        pub ca: Option<PathBuf>,
+        /// How long a conversation is remembered after its last turn.
+        pub ttl: Duration,
+        /// What names a conversation, the first that is there.
+        pub key: Vec<KeyPart>,
+    }
 }
 
 /// Where conversations' state is kept.

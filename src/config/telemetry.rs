@@ -1,5 +1,6 @@
 //! `[telemetry]`: logs and traces.
 
+use super::documented::documented;
 use crate::document::Table;
 use crate::telemetry::log::LogFormat;
 
@@ -42,15 +43,18 @@ impl Otlp {
     }
 }
 
-/// Logs and traces.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telemetry {
-    /// How log lines look.
-    pub log: LogFormat,
-    /// What is logged: `info`, or a filter like `steadfast=debug,hyper=warn`.
-    pub level: String,
-    /// Where traces go, if anywhere.
-    pub otlp: Option<Otlp>,
+documented! {
+    /// Logs and traces.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub struct Telemetry {
+        /// `json` or `pretty`; to standard error.
+        pub log: LogFormat,
+        /// A level, or a filter: `steadfast=debug,hyper=warn`; `RUST_LOG` goes first.
+        pub level: String,
+        /// Where traces go: `http://localhost:4317` (OTLP over gRPC), `http://localhost:4318` (over HTTP).
+        #[see = "[traces](traces.md)"]
+        pub otlp: Option<Otlp>,
+    }
 }
 
 impl Telemetry {

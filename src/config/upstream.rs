@@ -4,27 +4,36 @@ use std::path::PathBuf;
 
 use http::{HeaderName, Uri};
 
+use super::documented::documented;
 use super::{Reading, Secret, name_of, show};
 use crate::dialect::Api;
 use crate::document::{Item, Table};
 
-/// An LLM API to send requests to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Upstream {
-    /// Its name in routes, logs and metrics.
-    pub name: String,
-    /// Scheme, authority and, if there is one, the path that requests are put under.
-    pub url: Uri,
-    /// Its wire format; `None`: recognised from each request.
-    pub api: Option<Api>,
-    /// What it is shown in place of the client's own credential.
-    pub credential: Option<Credential>,
-    /// Which HTTP it speaks.
-    pub protocol: Protocol,
-    /// Further certificate authorities that it may be signed by (PEM).
-    pub ca: Option<PathBuf>,
-    /// Whether it is told about the client in `x-forwarded-*`.
-    pub forwarded: bool,
+documented! {
+    /// An LLM API to send requests to.
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Upstream {
+        /// Its name in routes, logs and metrics.
+        #[default = "required"]
+        pub name: String,
+        /// Scheme, host, port, and a path that all requests begin with.
+        #[default = "required"]
+        pub url: Uri,
+        /// The wire format.
+        #[default = "recognised"]
+        #[see = "[wire formats](wire-formats.md)"]
+        pub api: Option<Api>,
+        /// What it is shown in place of the client's credential: `{ header = "…", env = "…", prefix = "…" }`, or `file` in place of `env`.
+        #[default = "the client's own"]
+        pub credential: Option<Credential>,
+        /// `auto`: HTTP/2 where TLS agrees on it; `http1`; `http2`: in the clear too.
+        pub protocol: Protocol,
+        /// Authorities that may have signed its certificate, PEM.
+        #[default = "the system's"]
+        pub ca: Option<PathBuf>,
+        /// Tell it of the client in `x-forwarded-for`, `-proto` and `-host`.
+        pub forwarded: bool,
+    }
 }
 
 /// A header that proves who calls.

@@ -1,4 +1,5 @@
-//! That the documents say what the program does: the references of the configuration and of policies hold every key, and no other.
+//! That the documents say what the program does: the reference of the configuration is what its types say, and that of policies holds every
+//! key, and no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -39,6 +40,14 @@ fn known() -> BTreeMap<String, Value> {
 }
 
 #[test]
+fn the_configuration_reference_is_what_the_types_say() {
+    let written = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md")).unwrap();
+    let said = steadfast::config::reference();
+    let differ = written.lines().zip(said.lines()).find(|(written, said)| written != said);
+    assert!(written == said, "docs/configuration.md is not what the types in src/config say: run scripts/reference\n{differ:#?}");
+}
+
+#[test]
 fn the_configuration_reference_has_every_key_and_no_other() {
     let (documented, known) = (documented(), known());
     let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>();
@@ -52,10 +61,7 @@ fn the_configuration_reference_has_the_defaults() {
     for (key, value) in known() {
         let cell = &documented[&key];
         // Words stand for defaults that are no value: required, searched for, the client's own.
-        let Some(told) = cell.strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) else {
-            assert!(value.is_null() || !cell.contains('`') || cell.contains("beside"), "{key}: {cell} and {value}");
-            continue;
-        };
+        let Some(told) = cell.strip_prefix('`').and_then(|cell| cell.strip_suffix('`')) else { continue };
         let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         // Shown with the folder that it starts from, which is the test's own.
         let shown = if key == "incidents.store" { shown.rsplit('/').next().unwrap() } else { &shown };
@@ -78,6 +84,22 @@ fn readable(problems: &[Problem]) -> BTreeSet<String> {
     let strange = problems.iter().find(|problem| problem.key.ends_with("qqqqqqqqqqqq")).expect("it is told");
     let known = strange.help.as_deref().and_then(|help| help.strip_prefix("known here: ")).expect("none is near");
     known.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_key_of_the_configuration_is_read() {
+    let mut sections: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (section, key) in documented().keys().filter_map(|key| key.split_once('.')) {
+        sections.entry(section.to_owned()).or_default().insert(key.to_owned());
+    }
+    assert_eq!(sections.len(), 8, "{sections:?}");
+    for (section, keys) in sections {
+        let heading =
+            if matches!(section.as_str(), "upstream" | "route") { format!("[[{section}]]") } else { format!("[{section}]") };
+        let folder = Folder::new(&format!("{heading}\nqqqqqqqqqqqq = 1\n"));
+        let sources = Sources { file: Some(folder.path("steadfast.toml")), ..Sources::default() };
+        assert_eq!(readable(&sources.load().unwrap_err()), keys, "{heading}");
+    }
 }
 
 #[test]
