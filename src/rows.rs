@@ -7,7 +7,7 @@ use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::dialect::{Api, Exchange, Turn};
-use crate::drift::Asked;
+use crate::drift::{Asked, Residuals};
 use crate::guard::{Assessment, Snapshot, assess};
 use crate::policy::{Fallback, Measures, Mode, Policy, SessionFacts};
 use crate::score::{Label, Scores, Signals};
@@ -255,7 +255,7 @@ impl Row {
 
     async fn answers(&self, snapshot: &Snapshot, mut exchange: Exchange) -> Vec<Answered> {
         let Session { drift, turns, flags } = self.session;
-        let mut state = State { drift, turns, flags, ..State::default() };
+        let mut state = State { turns, flags, ..State::drifting(drift) };
         let mut answers = Vec::new();
         let mut answer = async |message: usize, exchange: &Exchange, text: &str| {
             let session =
@@ -341,8 +341,11 @@ impl TurnVerdict {
 fn turn(snapshot: &Snapshot, asked: &Asked, judged: &Assessment) -> SessionTurn {
     let verdict = &judged.verdict;
     let measured = judged.unscored.is_empty() && judged.windows > 0;
-    let residual = if measured { snapshot.baseline.residual(&verdict.scores, &verdict.signals, asked) } else { f64::NAN };
-    SessionTurn { residual, flagged: verdict.action > Action::Allow, asked: Measures::NONE, held: Measures::NONE }
+    let residuals = match measured {
+        true => snapshot.baseline.residuals(&verdict.scores, &verdict.signals, asked),
+        false => Residuals::UNMEASURED,
+    };
+    SessionTurn { residuals, flagged: verdict.action > Action::Allow, asked: Measures::NONE, held: Measures::NONE }
 }
 
 /// A turn is added to what the next answer answers.

@@ -69,8 +69,8 @@ struct Figures {
 impl Figures {
     fn of(baseline: &Baseline, chart: &Cusum, limit: f64, fresh: &[Vec<Answer>], drifting: &[Vec<Answer>]) -> Self {
         let (fresh, drifting) = (residuals(baseline, fresh), residuals(baseline, drifting));
-        let shifted = [1.0, 1.5, 2.0].map(|shift| delay(chart, limit, shift, &fresh));
-        let delays = [shifted[0], shifted[1], shifted[2], delay(chart, limit, 0.0, &drifting)];
+        let shifted = [1.0, 1.5, 2.0].map(|shift| delay(chart, limit, (0, shift), &fresh));
+        let delays = [shifted[0], shifted[1], shifted[2], delay(chart, limit, (0, 0.0), &drifting)];
         Figures { limit, alarms: false_alarms(chart, limit, &fresh), delays }
     }
 

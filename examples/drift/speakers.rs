@@ -3,15 +3,16 @@
 //!
 //! A speaker's first answers stand in its persona file (12 as examples, with 8 of other speakers as counterexamples) and are not measured. Of
 //! the rest, one half is what calibration learns from, and the other is what false alarms and delays are measured on; runs of 20 in the
-//! order of the data count as conversations. Two other speakers of the language give 20 answers each that are judged as this persona's.
+//! order of the data count as conversations. Two other speakers of the language give 20 answers each that are judged as this persona's; what
+//! others sound like, calibration learns from the rest of them, so that it has never heard those two.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use steadfast::drift::{Baseline, Cusum};
+use steadfast::drift::{Baseline, Cusum, Residuals};
 use steadfast::persona::Persona;
 use steadfast::persona::calibrate::Answer;
-use steadfast::persona::voice::Voice;
+use steadfast::persona::voice::{FOLDS, Lesson, Voice, Voiceprint};
 use steadfast::score::Signals;
 
 use crate::charts::{Calibrated, delay, delays_of_swaps, false_alarms, residuals};
@@ -24,27 +25,39 @@ const COUNTEREXAMPLES: usize = 8;
 /// Answers that make a speaker worth a persona file.
 const FEWEST: usize = EXAMPLES + 24;
 /// Answers that make a speaker worth a calibration of its own: two halves of 200.
-const ALONE: usize = EXAMPLES + 400;
-/// Speakers and answers of each that are measured, alone and together.
-const MOST_ALONE: (usize, usize) = (5, EXAMPLES + 600);
-const MOST_TOGETHER: (usize, usize) = (40, EXAMPLES + 120);
+const CALIBRATED: usize = EXAMPLES + 400;
+/// Speakers of a language and answers of each that are measured: of those with a calibration of their own, and of the others, of whom only
+/// is told how well they are told apart. Calibrated together, how speakers differ would pass for drift.
+const MOST_CALIBRATED: (usize, usize) = (9, EXAMPLES + 1200);
+const MOST_OTHERS: (usize, usize) = (40, EXAMPLES + 120);
 const RUN: usize = 20;
 const OTHERS: usize = 2;
+/// The quantity that another speaker moves.
+const VOICE: usize = 1;
+/// Answers of all the others that a voice is learned from, at most.
+const LEARNED_OTHERS: usize = 400;
 
 /// A speaker, measured.
 struct Measured {
-    own: Vec<Judged>,
+    /// Its runs, for learning and for trying.
+    halves: [Vec<Vec<Judged>>; 2],
     /// Others' answers in its place, one list for each of them.
     swapped: Vec<Vec<Judged>>,
-    /// `voice` of others' and of its own, with nothing taken off for the question.
-    plain: [Vec<f64>; 2],
+    /// `voice` of others' answers and of its own to be tried: learned, of the examples, and of these with nothing taken off for the question.
+    voices: [[Vec<f64>; 2]; 3],
 }
 
-/// The speakers of a source and language, with enough answers to be calibrated alone or not.
+impl Measured {
+    fn own(&self) -> impl Iterator<Item = &Judged> {
+        self.halves.iter().flatten().flatten()
+    }
+}
+
+/// The speakers of a source and language, with enough answers for a calibration or not.
 #[derive(Default)]
 struct Group {
-    alone: Vec<Measured>,
-    together: Vec<Measured>,
+    calibrated: Vec<Measured>,
+    others: Vec<Measured>,
 }
 
 pub async fn print(judge: &Judge, data: &Path) {
@@ -53,10 +66,10 @@ pub async fn print(judge: &Judge, data: &Path) {
         let speakers = read(&data.join(format!("persona/{file}.jsonl.gz")));
         for ((lang, name), own) in &speakers {
             let group = groups.entry((source, lang.clone())).or_default();
-            let (into, most) = if own.len() >= ALONE && group.alone.len() < MOST_ALONE.0 {
-                (&mut group.alone, MOST_ALONE)
+            let (into, most) = if own.len() >= CALIBRATED && group.calibrated.len() < MOST_CALIBRATED.0 {
+                (&mut group.calibrated, MOST_CALIBRATED)
             } else {
-                (&mut group.together, MOST_TOGETHER)
+                (&mut group.others, MOST_OTHERS)
             };
             if into.len() >= most.0 {
                 continue;
@@ -83,23 +96,55 @@ pub async fn print(judge: &Judge, data: &Path) {
 
 async fn measure(judge: &Judge, own: &[Row], others: &[&Vec<Row>]) -> Measured {
     let persona = persona(own, others);
-    let voice = Voice::of(&persona);
-    let snapshot = judge.persona(persona);
     let system = &own[0].system;
-    let own = &own[EXAMPLES..];
-    let mut swapped = Vec::new();
-    let mut swapped_rows = Vec::new();
-    for other in others.iter().take(OTHERS) {
-        let rows: Vec<Row> =
-            other[COUNTEREXAMPLES..].iter().take(RUN).cloned().map(|row| Row { system: system.clone(), ..row }).collect();
-        swapped.push(judge.all(&snapshot, &rows).await);
-        swapped_rows.extend(rows);
-    }
-    let plain = [&swapped_rows[..], own].map(|rows| {
-        let measured = rows.iter().filter_map(|row| voice.as_ref()?.measure(&row.response, None));
-        measured.map(|score| f64::from(score.get())).collect()
+    let runs: Vec<&[Row]> = own[EXAMPLES..].chunks(RUN).collect();
+    let [taught, tried] = [0, 1].map(|half| runs.iter().skip(half).step_by(2).copied().collect::<Vec<_>>());
+    let swapped_rows: Vec<Vec<Row>> = others[..OTHERS]
+        .iter()
+        .map(|other| other[COUNTEREXAMPLES..].iter().take(RUN).map(|row| Row { system: system.clone(), ..row.clone() }).collect())
+        .collect();
+    let learned = learn(&taught, &others[OTHERS..]);
+    let with = |print: Option<&Voiceprint>| {
+        let mut persona = persona.clone();
+        persona.thresholds.voiceprint = print.cloned();
+        persona
+    };
+    let whole = with(learned.as_ref().map(|(whole, _)| whole));
+    let voices = [(&whole, true), (&persona, true), (&persona, false)].map(|(persona, asked)| {
+        let voice = Voice::of(persona);
+        let of = |rows: &mut dyn Iterator<Item = &Row>| -> Vec<f64> {
+            rows.filter_map(|row| voice.as_ref()?.measure(&row.response, row.prompt.as_deref().filter(|_| asked)))
+                .map(|score| score.get().into())
+                .collect()
+        };
+        [of(&mut swapped_rows.iter().flatten()), of(&mut tried.iter().copied().flatten())]
     });
-    Measured { own: judge.all(&snapshot, own).await, swapped, plain }
+    let snapshot = judge.persona(whole);
+    let mut halves = [Vec::new(), Vec::new()];
+    for (fold, run) in taught.iter().enumerate() {
+        let print = learned.as_ref().map(|(_, folds)| &folds[fold % folds.len()]);
+        halves[0].push(judge.all(&judge.persona(with(print)), *run).await);
+    }
+    for run in tried {
+        halves[1].push(judge.all(&snapshot, run).await);
+    }
+    let mut swapped = Vec::new();
+    for rows in &swapped_rows {
+        swapped.push(judge.all(&snapshot, rows).await);
+    }
+    Measured { halves, swapped, voices }
+}
+
+/// The voice as `steadfast calibrate --others` learns it, a run in a fold.
+fn learn(taught: &[&[Row]], others: &[&Vec<Row>]) -> Option<(Voiceprint, [Voiceprint; FOLDS])> {
+    let mut lesson = Lesson::new();
+    let own = || taught.iter().enumerate().flat_map(|(fold, run)| run.iter().map(move |row| (fold, row)));
+    own().for_each(|(fold, row)| lesson.own(fold, &row.response, row.prompt.as_deref()));
+    let each = (LEARNED_OTHERS / others.len().max(1)).max(1);
+    for row in others.iter().flat_map(|other| other.iter().take(each)) {
+        lesson.other(&row.response, row.prompt.as_deref());
+    }
+    lesson.learn(own().map(|(fold, row)| (fold, row.response.as_str(), row.prompt.as_deref()))).ok()
 }
 
 /// The persona file that an operator would write for a speaker.
@@ -117,30 +162,34 @@ fn how_often(judge: &Judge, groups: &BTreeMap<(&str, String), Group>) {
         "\nHow often it is higher for another speaker's answer than for the speaker's own (AUROC, the mean over speakers):\n"
     );
     println!(
-        "| source | language | speakers | answers | labels | labels, held-out answers | voice | voice, the question not taken off | register |"
+        "| source | language | speakers | answers | labels | labels, held-out answers | voice, learned | voice, of 12 examples | the question \
+         not taken off | register |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let baseline = Baseline { thresholds: judge.thresholds, ..Baseline::default() };
     for ((source, lang), group) in groups {
-        let speakers: Vec<&Measured> = group.alone.iter().chain(&group.together).collect();
-        let answers: usize = speakers.iter().map(|one| one.own.len() + one.swapped.iter().map(Vec::len).sum::<usize>()).sum();
+        let speakers: Vec<&Measured> = group.calibrated.iter().chain(&group.others).collect();
+        let answers: usize = speakers.iter().map(|one| one.own().count() + one.swapped.iter().map(Vec::len).sum::<usize>()).sum();
         let by = |of: &dyn Fn(&Judged) -> Option<f64>| {
             mean(speakers.iter().filter_map(|speaker| {
                 let high: Vec<f64> = speaker.swapped.iter().flatten().filter_map(of).collect();
-                auroc(&high, &speaker.own.iter().filter_map(of).collect::<Vec<_>>())
+                auroc(&high, &speaker.own().filter_map(of).collect::<Vec<_>>())
             }))
         };
         let signal = |of: fn(&Signals) -> Option<steadfast::score::Score>| {
             by(&move |judged| of(&judged.answer.signals).map(|score| score.get().into()))
         };
         let margin = |judged: &Judged| Some(baseline.adjusted(&judged.answer.scores, &judged.answer.asked));
+        let voice = [0, 1, 2]
+            .map(|which| mean(speakers.iter().filter_map(|speaker| auroc(&speaker.voices[which][0], &speaker.voices[which][1]))));
         println!(
-            "| {source} | {lang} | {} | {answers} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            "| {source} | {lang} | {} | {answers} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} |",
             speakers.len(),
             by(&margin),
             by(&|judged| margin(judged).filter(|_| judged.held_out)),
-            signal(|signals| signals.voice),
-            mean(speakers.iter().filter_map(|speaker| auroc(&speaker.plain[0], &speaker.plain[1]))),
+            voice[0],
+            voice[1],
+            voice[2],
             signal(|signals| signals.register),
         );
     }
@@ -149,18 +198,14 @@ fn how_often(judge: &Judge, groups: &BTreeMap<(&str, String), Group>) {
 fn how_soon(judge: &Judge, groups: &BTreeMap<(&str, String), Group>) {
     println!("\nThe chart on labels, `voice` and `register`, calibrated on a speaker's own answers:\n");
     println!(
-        "| speakers | turns learned from, tried | limit | false alarms in 10,000 turns | delay at 1.5 σ | at 2 σ | delay after a swap | \
-         swaps found in 9 turns | in 40 |"
+        "| speakers | turns learned from, tried | limit | false alarms in 10,000 turns | at most 1 | delay at 1.5 σ | at 2 σ | delay after a \
+         swap | swaps found in 9 turns | in 40 |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for ((source, lang), group) in groups {
-        let alone: Vec<Figures> =
-            group.alone.iter().filter_map(|speaker| figures(judge, std::slice::from_ref(speaker))).collect();
-        if !alone.is_empty() {
-            Figures::mean(&alone).print(&format!("{} of {source} ({lang}), each for itself", alone.len()));
-        }
-        if let Some(found) = figures(judge, &group.together) {
-            found.print(&format!("{} of {source} ({lang}), together", group.together.len()));
+        let all: Vec<Figures> = group.calibrated.iter().filter_map(|speaker| figures(judge, speaker)).collect();
+        if !all.is_empty() {
+            Figures::mean(&all).print(&format!("{} of {source} ({lang})", all.len()));
         }
     }
 }
@@ -171,6 +216,8 @@ struct Figures {
     tried: f64,
     limit: f64,
     alarms: f64,
+    /// Whether these are at most one in 10,000 turns; of several speakers, the share of them.
+    kept: f64,
     at_1_5: f64,
     at_2: f64,
     swaps: Vec<f64>,
@@ -184,6 +231,7 @@ impl Figures {
             tried: of(|figures| figures.tried),
             limit: of(|figures| figures.limit),
             alarms: of(|figures| figures.alarms),
+            kept: of(|figures| figures.kept),
             at_1_5: of(|figures| figures.at_1_5),
             at_2: of(|figures| figures.at_2),
             swaps: all.iter().flat_map(|figures| figures.swaps.clone()).collect(),
@@ -191,50 +239,42 @@ impl Figures {
     }
 
     fn print(&self, speakers: &str) {
-        let Figures { taught, tried, limit, alarms, at_1_5, at_2, swaps } = self;
+        let Figures { taught, tried, limit, alarms, kept, at_1_5, at_2, swaps } = self;
         let within = |turns: f64| 100.0 * mean(swaps.iter().map(|delay| f64::from(u8::from(*delay <= turns))));
         let swapped = median(swaps.clone());
         let swapped = if swapped.is_finite() { format!("{swapped:.0}") } else { "never".to_owned() };
         println!(
-            "| {speakers} | {taught:.0}, {tried:.0} | {limit:.2} | {alarms:.2} | {at_1_5:.1} | {at_2:.1} | {swapped} | {:.0} % | {:.0} % |",
+            "| {speakers} | {taught:.0}, {tried:.0} | {limit:.2} | {alarms:.2} | {:.0} % | {at_1_5:.1} | {at_2:.1} | {swapped} | {:.0} % | {:.0} % |",
+            100.0 * kept,
             within(9.0),
             within(40.0)
         );
     }
 }
 
-/// Learns from one half of these speakers' answers and tries on the other. `None`: too few of them.
-fn figures(judge: &Judge, speakers: &[Measured]) -> Option<Figures> {
-    let run = |judged: &[Judged]| judged.iter().map(|judged| judged.answer).collect::<Vec<Answer>>();
-    // Each speaker's runs, by turns for learning and for trying.
-    let halves: Vec<[Vec<Vec<Answer>>; 2]> = speakers
-        .iter()
-        .map(|speaker| [0, 1].map(|half| speaker.own.chunks(RUN).skip(half).step_by(2).map(run).collect()))
-        .collect();
-    let half = |which: usize| halves.iter().flat_map(|halves| halves[which].clone()).collect::<Vec<_>>();
-    let (taught, tried) = (half(0), half(1));
+/// Learns from one half of a speaker's answers and tries on the other. `None`: too few of them.
+fn figures(judge: &Judge, speaker: &Measured) -> Option<Figures> {
+    let runs = |judged: &[Vec<Judged>]| -> Vec<Vec<Answer>> {
+        judged.iter().map(|run| run.iter().map(|judged| judged.answer).collect()).collect()
+    };
+    let [taught, tried] = &speaker.halves;
+    let (taught, tried) = (runs(taught), runs(tried));
     let found = Calibrated::of(&taught, Cusum::default(), judge.thresholds)?;
     let Calibrated { baseline, chart, limit, .. } = &found;
     let fresh = residuals(baseline, &tried);
-    let swaps = speakers
-        .iter()
-        .zip(&halves)
-        .filter(|(_, halves)| !halves[1].is_empty())
-        .flat_map(|(speaker, halves)| {
-            let own: Vec<f64> = residuals(baseline, &halves[1]).into_iter().flatten().collect();
-            let others = residuals(baseline, &speaker.swapped.iter().map(|judged| run(judged)).collect::<Vec<_>>());
-            delays_of_swaps(chart, *limit, &own, &others)
-        })
-        .collect();
+    let own: Vec<Residuals> = fresh.iter().flatten().copied().collect();
+    let swaps = delays_of_swaps(chart, *limit, &own, &residuals(baseline, &runs(&speaker.swapped)));
     #[expect(clippy::cast_precision_loss, reason = "counts of turns")]
     let count = |runs: &[Vec<Answer>]| runs.iter().map(Vec::len).sum::<usize>() as f64;
+    let alarms = false_alarms(chart, *limit, &fresh);
     Some(Figures {
         taught: count(&taught),
         tried: count(&tried),
         limit: *limit,
-        alarms: false_alarms(chart, *limit, &fresh),
-        at_1_5: delay(chart, *limit, 1.5, &fresh),
-        at_2: delay(chart, *limit, 2.0, &fresh),
+        alarms,
+        kept: f64::from(u8::from(alarms <= 1.0)),
+        at_1_5: delay(chart, *limit, (VOICE, 1.5), &fresh),
+        at_2: delay(chart, *limit, (VOICE, 2.0), &fresh),
         swaps,
     })
 }

@@ -33,6 +33,7 @@ fn shown(conversation: &Conversation) -> Value {
         "route": &**route,
         "drift": round(state.drift),
         "mean": round(state.mean),
+        "by": state.sums.leading(),
         "turns": state.turns,
         "flags": state.flags,
         "measures": state.measures.names().collect::<Vec<_>>(),

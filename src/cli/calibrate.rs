@@ -1,5 +1,6 @@
 //! `steadfast calibrate`: learns a persona's thresholds from answers that are in character, and writes them into its file.
 
+mod voice;
 mod write;
 
 use std::io::Write;
@@ -12,11 +13,11 @@ use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::judge::{self, Judge, JudgeArgs};
-use super::lines::{Input, Line};
+use super::lines::Input;
 use super::output::{self, Paint, Table, Work, count, say};
 use super::{FAILED, print_problems};
 use crate::config::Part;
-use crate::drift::{Asked, Cusum, LIMIT};
+use crate::drift::{Asked, Cusum, LIMIT, Residuals};
 use crate::guard::Snapshot;
 use crate::persona::calibrate::{self, Answer, Found, Wanted};
 use crate::rows::Row;
@@ -26,6 +27,7 @@ const EXAMPLES: &str = "\
 Examples:
   steadfast calibrate --persona policies/personas/aria.toml --responses good.jsonl
   steadfast calibrate --persona aria.toml --responses good.jsonl.gz --false-positive-rate 0.005 --write
+  steadfast calibrate --persona aria.toml --responses good.jsonl --others others.jsonl --write
 
 Rows are those of `steadfast score --jsonl`: {\"system\"?, \"prompt\"?, \"response\"}, or
 {\"conversation\": [{\"role\", \"content\"}...]}. All of them are taken for in character: read them first.
@@ -33,7 +35,12 @@ Whole conversations say how turns hang together, which the drift limit needs; si
 as conversations of one turn. Take answers of the model, the system prompt and the traffic that the
 thresholds are for: they hold for what is like them.
 
-A false-positive rate of r needs at least 1/r - 1 responses, a drift limit 200 turns.
+With --others the persona's voice is learned too, from what tells its answers from those: of your
+other personas, of the model without a system prompt, of the model before. Without it, or with a
+file whose answers are about other subjects than the persona's, the signal voice says much less.
+
+A false-positive rate of r needs at least 1/r - 1 responses, a drift limit 200 turns,
+a voice 20 responses and 40 of others.
 
 Exit status:
   0  done
@@ -52,6 +59,9 @@ pub(super) struct CalibrateArgs {
     /// In-character answers, as JSON lines (gzip is known); -: standard input
     #[arg(long, value_name = "FILE")]
     responses: String,
+    /// Answers that are not this persona's, as JSON lines of the same kind: its voice is learned from what tells them apart
+    #[arg(long, value_name = "FILE")]
+    others: Option<PathBuf>,
     /// The share of in-character answers that may exceed a label's threshold
     #[arg(long, value_name = "RATE", default_value = "0.001", value_parser = rate)]
     false_positive_rate: f64,
@@ -82,26 +92,39 @@ fn rate(text: &str) -> Result<f64, String> {
 
 impl CalibrateArgs {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let CalibrateArgs { persona, responses, false_positive_rate, write, format, config, classifier } = self;
+        let CalibrateArgs { persona, responses, others, false_positive_rate, write, format, config, classifier } = self;
         let input = Input::new(Some(&responses));
-        for path in [Some(&persona), if let Input::File(path) = &input { Some(path) } else { None }].into_iter().flatten() {
+        let read = if let Input::File(path) = &input { Some(path) } else { None };
+        for path in [Some(&persona), read, others.as_ref()].into_iter().flatten() {
             anyhow::ensure!(path.exists(), "{}: cannot be read: there is no such file", path.display());
         }
         let judge = JudgeArgs::of(config, persona.display().to_string(), classifier);
         let loaded = judge.load(None).and_then(|judge| {
             // Policies do not matter but for how they cut windows, and a persona is calibrated for all of its routes.
             let policy = judge.config.routes.first().map_or(Part::Builtin, |route| route.policy.clone());
-            let snapshot = judge.snapshot(&policy, &Part::File(persona.clone()))?;
-            Ok((judge, snapshot))
+            let character = judge.persona(&Part::File(persona.clone()))?;
+            Ok((judge, policy, character))
         });
-        let (judge, snapshot) = match loaded {
+        let (judge, policy, character) = match loaded {
             Ok(loaded) => loaded,
             Err(problems) => {
                 print_problems(&problems);
                 return Ok(ExitCode::from(FAILED));
             }
         };
-        let (conversations, bad) = measure(&input, &snapshot, judge.in_flight)?;
+        let (rows, unread) = voice::rows(&input)?;
+        let learned = others.map(|others| voice::Learned::of(&rows, &input, &Input::File(others))).transpose()?;
+        let prints = learned.as_ref().map_or_else(|| vec![None], |learned| learned.folds.iter().cloned().map(Some).collect());
+        let snapshots = prints.into_iter().map(|print| judge.snapshot_of(&policy, voice::with(&character, print)));
+        let snapshots = match snapshots.collect::<Result<Vec<Snapshot>, _>>() {
+            Ok(snapshots) => snapshots,
+            Err(problems) => {
+                print_problems(&problems);
+                return Ok(ExitCode::from(FAILED));
+            }
+        };
+        let (conversations, unscored) = measure(&input, &rows, &snapshots, judge.in_flight)?;
+        let bad = unread + unscored;
         if bad > 0 {
             say(format!("steadfast: {} could not be read or scored; nothing was calibrated", count(bad, "row")));
             return Ok(ExitCode::from(FAILED));
@@ -112,6 +135,7 @@ impl CalibrateArgs {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         found.thresholds.calibrated_at = Some(now);
         found.thresholds.classifier = Some(judge.classifier.as_str().into());
+        found.thresholds.voiceprint = learned.map(|learned| learned.whole);
 
         let section = write::section(&found.thresholds);
         let mut out = output::results();
@@ -135,41 +159,38 @@ impl CalibrateArgs {
     }
 }
 
-/// Scores every row. Also: how many could not be.
-fn measure(input: &Input, snapshot: &Snapshot, in_flight: usize) -> anyhow::Result<(Vec<Vec<Answer>>, usize)> {
-    let bar = output::progress(Work::Bytes(input.size()), true);
+/// Scores every row, each with the snapshot of its place. Also: how many could not be.
+fn measure(
+    input: &Input,
+    rows: &[(usize, Row)],
+    snapshots: &[Snapshot],
+    in_flight: usize,
+) -> anyhow::Result<(Vec<Vec<Answer>>, usize)> {
+    let bar = output::progress(Work::Pieces(rows.len()), true);
     bar.set_message("scoring");
-    let mut lines = input.lines(&bar)?;
     let (mut conversations, mut bad) = (Vec::new(), 0);
-    let measured: anyhow::Result<()> = judge::runtime()?.block_on(async {
-        let rows = stream::poll_fn(|cx| lines.poll_recv(cx))
-            .map(|line| async {
-                match line {
-                    Ok(line) => Ok((line.number, measure_line(line, snapshot).await)),
-                    Err(error) => Err(anyhow::anyhow!("{input}: cannot be read to its end: {error}")),
-                }
-            })
-            .buffered(in_flight);
-        let mut rows = std::pin::pin!(rows);
-        while let Some(row) = rows.next().await {
-            match row? {
-                (_, Ok(answers)) => conversations.push(answers),
-                (line, Err(error)) => {
+    judge::runtime()?.block_on(async {
+        let measured = rows
+            .iter()
+            .zip(snapshots.iter().cycle())
+            .map(|((line, row), snapshot)| async move { (*line, measure_row(row, snapshot).await) });
+        let mut measured = std::pin::pin!(stream::iter(measured).buffered(in_flight));
+        while let Some((line, answers)) = measured.next().await {
+            bar.inc(1);
+            match answers {
+                Ok(answers) => conversations.push(answers),
+                Err(error) => {
                     bad += 1;
                     bar.suspend(|| say(format!("{input}:{line}: {error}")));
                 }
             }
         }
-        Ok(())
     });
     bar.finish_and_clear();
-    measured?;
     Ok((conversations, bad))
 }
 
-async fn measure_line(line: Line, snapshot: &Snapshot) -> Result<Vec<Answer>, String> {
-    let text = line.text.map_err(|error| error.to_string())?;
-    let row: Row = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+async fn measure_row(row: &Row, snapshot: &Snapshot) -> Result<Vec<Answer>, String> {
     let answered = row.measure(snapshot).await.map_err(|error| error.to_string())?;
     if let Some(reason) = answered.iter().find_map(|answer| answer.judged.unscored.first()) {
         return Err(format!("could not be scored ({})", reason.as_str()));
@@ -211,6 +232,9 @@ fn table(out: &mut dyn Write, found: &Found, wanted: &Wanted) -> anyhow::Result<
         }
     }
     table.write(out, |row, _, _, padded| if row == 0 { paint.faint(&padded) } else { padded })?;
+    if thresholds.voiceprint.is_some() {
+        writeln!(out, "\nthe voice was learned from these responses and from those of others")?;
+    }
     match (&thresholds.drift, &found.no_drift) {
         (Some(drift), _) => {
             writeln!(
@@ -262,6 +286,7 @@ fn json(found: &Found, judge: &Judge) -> serde_json::Value {
         "labels": labels,
         "voice": thresholds.voice.map(crate::score::Score::get),
         "register": thresholds.register.map(crate::score::Score::get),
+        "voiceprint": thresholds.voiceprint.is_some(),
         "drift": thresholds.drift.as_ref().map(|drift| json!({
             "limit": drift.limit,
             "allowance": drift.allowance,
@@ -269,6 +294,10 @@ fn json(found: &Found, judge: &Judge) -> serde_json::Value {
             "turns": drift.turns,
             "conversations": drift.conversations,
             "margin": drift.margin.0,
+            "spread": Residuals::NAMES
+                .into_iter()
+                .zip(drift.spread.map(|one| [one.mean, one.deviation]))
+                .collect::<std::collections::BTreeMap<_, _>>(),
             "prompt": Asked::NAMES.iter().zip(drift.prompt.weights).collect::<std::collections::BTreeMap<_, _>>(),
             "explained": found.explained,
         })),

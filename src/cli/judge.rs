@@ -11,6 +11,7 @@ use clap::Args;
 use crate::config::{self, Config, Flags, Part, Parts, Sources};
 use crate::document::Problem;
 use crate::guard::Snapshot;
+use crate::persona::Persona;
 use crate::proxy::live::Basis;
 use crate::proxy::program;
 use crate::score::Label;
@@ -98,8 +99,33 @@ impl Judge {
 
     /// What exchanges are judged with under this policy and persona.
     pub(super) fn snapshot(&self, policy: &Part, persona: &Part) -> Result<Snapshot, Vec<Problem>> {
-        let mut parts = Parts::new(&self.basis.calibration).for_classifier(self.basis.classifier.as_deref());
+        let mut parts = self.parts();
         let character = parts.persona(persona);
+        self.joined(parts, policy, character)
+    }
+
+    /// The same under a persona that is no file.
+    pub(super) fn snapshot_of(&self, policy: &Part, persona: Persona) -> Result<Snapshot, Vec<Problem>> {
+        self.joined(self.parts(), policy, Some(config::character(persona)))
+    }
+
+    /// A persona's file, read.
+    pub(super) fn persona(&self, part: &Part) -> Result<Arc<Persona>, Vec<Problem>> {
+        let mut parts = self.parts();
+        let character = parts.persona(part);
+        character.map(|(persona, _)| persona).ok_or_else(|| parts.finish().0)
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts::new(&self.basis.calibration).for_classifier(self.basis.classifier.as_deref())
+    }
+
+    fn joined(
+        &self,
+        mut parts: Parts<'_>,
+        policy: &Part,
+        character: Option<config::Character>,
+    ) -> Result<Snapshot, Vec<Problem>> {
         let policy = parts.policy(policy, character.as_ref().map(|(persona, _)| &**persona));
         let (problems, _) = parts.finish();
         let (Some(mut policy), Some(character)) = (policy, character) else { return Err(problems) };

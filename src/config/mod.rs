@@ -29,7 +29,7 @@ pub use fit::{idle, unfit};
 pub use incidents::{IncidentStore, Incidents};
 pub use limits::Limits;
 pub use load::{Flags, Sources, Survey};
-pub use parts::{Character, Parts};
+pub use parts::{Character, Parts, character};
 pub use reference::reference;
 pub use route::{Part, Route};
 pub use secret::{Secret, SecretSource};

@@ -94,9 +94,7 @@ impl<'c> Parts<'c> {
                 }
                 _ => persona,
             };
-            let persona = Arc::new(persona);
-            let detectors = detectors(&persona);
-            (persona, detectors)
+            character(persona)
         });
         self.characters.insert(part.clone(), character.clone());
         character
@@ -125,6 +123,14 @@ impl<'c> Parts<'c> {
     fn good<T>(&mut self, read: Result<T, Vec<Problem>>) -> Option<T> {
         read.map_err(|problems| self.problems.extend(problems)).ok()
     }
+}
+
+/// A persona with its detectors.
+#[must_use]
+pub fn character(persona: Persona) -> Character {
+    let persona = Arc::new(persona);
+    let detectors = detectors(&persona);
+    (persona, detectors)
 }
 
 /// The rule-based detectors for a persona, and what measures its signals.

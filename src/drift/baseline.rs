@@ -3,9 +3,9 @@
 //!
 //! A turn is measured by up to three quantities: the classifier's and the detectors' *margin* (how near the label scores came to their
 //! thresholds), and the signals `voice` and `register`. Each is turned into a standard normal score by its rank among harmless turns, so
-//! that skewed scores do not raise alarms, and the largest counts, corrected for how many were looked at.
+//! that skewed scores do not raise alarms, and has a chart of its own.
 
-use super::{normal_cdf, normal_quantile};
+use super::{Residuals, normal_quantile};
 use crate::score::{Label, Scores, Signals};
 
 /// The shares of harmless turns whose quantiles a [`Ranks`] holds.
@@ -91,6 +91,43 @@ pub struct Baseline {
     pub register: Option<Ranks>,
     /// How a turn's margin follows from what the user asked.
     pub prompt: Prompt,
+    /// What each quantity's ranks come to among harmless turns.
+    pub spread: [Spread; Residuals::COUNT],
+}
+
+/// The mean and the standard deviation of harmless turns' normal scores, by which they are made standard. Ranks alone do not: values that are
+/// all at their lowest share a rank, and what the question owes is taken off without regard for the extremes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// The mean.
+    pub mean: f64,
+    /// The standard deviation.
+    pub deviation: f64,
+}
+
+/// A deviation is taken for no less: where nearly all turns are alike, the few that differ a little are no drift.
+const NARROWEST: f64 = 0.5;
+
+impl Default for Spread {
+    fn default() -> Self {
+        Spread { mean: 0.0, deviation: 1.0 }
+    }
+}
+
+impl Spread {
+    /// Of residuals that are not yet standard; the default for fewer than two.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a count of turns")]
+    pub fn of(residuals: &[f64]) -> Self {
+        if residuals.len() < 2 {
+            return Spread::default();
+        }
+        let count = residuals.len() as f64;
+        let mean = residuals.iter().sum::<f64>() / count;
+        let variance = residuals.iter().map(|residual| (residual - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        let round = |value: f64| (value * 1e4).round() / 1e4;
+        Spread { mean: round(mean), deviation: round(variance.sqrt().max(NARROWEST)) }
+    }
 }
 
 /// What of a margin is owed to the user's last message: a linear regression on [`Asked`] among harmless turns.
@@ -152,6 +189,7 @@ impl Default for Baseline {
             voice: None,
             register: None,
             prompt: Prompt::default(),
+            spread: [Spread::default(); Residuals::COUNT],
         }
     }
 }
@@ -175,9 +213,9 @@ impl Baseline {
         self.margin(scores) - (owed - self.prompt.average)
     }
 
-    /// How far a turn is from harmless ones, in standard deviations: about standard normal for those.
+    /// How far a turn is from harmless ones by each quantity, in standard deviations: about standard normal for those.
     #[must_use]
-    pub fn residual(&self, scores: &Scores, signals: &Signals, asked: &Asked) -> f64 {
+    pub fn residuals(&self, scores: &Scores, signals: &Signals, asked: &Asked) -> Residuals {
         let signal =
             |ranks: Option<Ranks>, value: Option<crate::score::Score>| Some(ranks?.normal_score(f64::from(value?.get())));
         let measured = [
@@ -185,23 +223,11 @@ impl Baseline {
             signal(self.voice, signals.voice),
             signal(self.register, signals.register),
         ];
-        combined(measured.into_iter().flatten())
+        Residuals(std::array::from_fn(|quantity| {
+            let Spread { mean, deviation } = self.spread[quantity];
+            measured[quantity].map_or(f64::NAN, |score| ((score - mean) / deviation).clamp(-FARTHEST, FARTHEST))
+        }))
     }
-}
-
-/// The largest of several scores as the standard normal score it would be were they independent (Tippett 1931). One score is itself.
-fn combined(scores: impl Iterator<Item = f64>) -> f64 {
-    let (mut largest, mut count) = (f64::NEG_INFINITY, 0);
-    for score in scores {
-        largest = largest.max(score);
-        count += 1;
-    }
-    if count < 2 {
-        return largest;
-    }
-    // By the upper tail, which keeps its digits: 1 - (1 - q)^n.
-    let tail = -(f64::from(count) * (-normal_cdf(-largest)).ln_1p()).exp_m1();
-    (-normal_quantile(tail)).clamp(-FARTHEST, FARTHEST)
 }
 
 /// What a rule-based detector's score is compared with: `policy::DETECTED`, which is above this module.
@@ -229,7 +255,7 @@ mod tests {
     fn a_turn_at_its_threshold_is_far_out_and_a_silent_one_is_not() {
         let baseline = Baseline::default();
         let asked = Asked::default();
-        let of = |scores: &Scores| baseline.residual(scores, &Signals::default(), &asked);
+        let of = |scores: &Scores| baseline.residuals(scores, &Signals::default(), &asked).0[0];
         let silent = of(&Scores::ZERO);
         assert!((-4.0..-1.0).contains(&silent), "{silent}");
         assert!(of(&scores(Label::Hate, 0.5, Source::Model)) > 2.0);
@@ -262,14 +288,17 @@ mod tests {
     }
 
     #[test]
-    fn more_signals_do_not_raise_harmless_residuals() {
-        let mut random = Random::new(2);
-        let combined: Vec<f64> =
-            (0..20_000).map(|_| combined([random.normal(), random.normal(), random.normal()].into_iter())).collect();
-        let mean = combined.iter().sum::<f64>() / 20_000.0;
-        assert!(mean.abs() < 0.03, "{mean}");
-        assert!((super::combined([3.0].into_iter()) - 3.0).abs() < 1e-12);
-        assert!(super::combined([3.0, -2.0].into_iter()) > 2.7, "one that is far out is not drowned by those that are not");
+    fn each_quantity_has_a_residual_of_its_own_made_standard() {
+        let ranks = Ranks([-3.0, -2.0, -1.5, -1.0, 0.0, 1.0, 1.5, 2.0, 3.0].map(|rank| 0.5 + rank / 10.0));
+        let spread = [Spread::default(), Spread { mean: 1.0, deviation: 0.5 }, Spread::default()];
+        let baseline = Baseline { voice: Some(ranks), spread, ..Baseline::default() };
+        let signals = Signals { voice: Score::new(0.5), register: Score::new(0.9) };
+        let Residuals([labels, voice, register]) = baseline.residuals(&Scores::ZERO, &signals, &Asked::default());
+        assert!(labels < 0.0 && register.is_nan(), "{labels} {register}");
+        assert!((voice + 2.0).abs() < 1e-6, "the middle is a mean of 1 and two deviations of a half away: {voice}");
+        let spread = Spread::of(&[1.0, 3.0, 5.0]);
+        assert_eq!((spread.mean, spread.deviation), (3.0, 2.0));
+        assert_eq!(Spread::of(&[1.0; 50]).deviation, 0.5, "turns that are all alike have no deviation to divide by");
     }
 
     #[test]

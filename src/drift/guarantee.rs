@@ -3,7 +3,7 @@
 //! of ten it does not: the bootstrap of Gandy and Kvaløy (Scandinavian Journal of Statistics 40, 2013).
 
 use super::bootstrap::{BlockBootstrap, BootstrapError, limit_for};
-use super::{Cusum, FEWEST_TURNS, Random};
+use super::{Cusum, FEWEST_TURNS, Random, Residuals};
 
 /// The share of samples on which the limit may turn out too low.
 const RISK: f64 = 0.1;
@@ -22,19 +22,19 @@ const RUN: usize = 20;
 /// on the sample it was drawn from, is how much too low the sample's limit may be on the turns to come.
 ///
 /// # Errors
-/// Fewer than 200 turns, or a residual that is NaN.
+/// Fewer than 200 turns, or one whose labels were not measured.
 pub fn guaranteed_limit<T, B>(
     chart: &Cusum,
     conversations: &[Vec<T>],
     rate: f64,
     learn: impl Fn(&[&[T]]) -> Option<B>,
-    residuals: impl Fn(&B, &[T]) -> Vec<f64>,
+    residuals: impl Fn(&B, &[T]) -> Vec<Residuals>,
 ) -> Result<f64, BootstrapError> {
     let runs: Vec<&[T]> = conversations.iter().flat_map(|turns| turns.chunks(RUN)).collect();
     let turns = runs.iter().map(|run| run.len()).sum();
     let few = BootstrapError::TooFew { turns, needed: FEWEST_TURNS };
     let limit = |runs: &[&[T]], taught: &B, seed: u64, alarms: f64| -> Result<f64, BootstrapError> {
-        let measured: Vec<Vec<f64>> = runs.iter().map(|run| residuals(taught, run)).collect();
+        let measured: Vec<Vec<Residuals>> = runs.iter().map(|run| residuals(taught, run)).collect();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number of turns to draw")]
         let draws = (alarms / rate).min(5e7) as usize;
         Ok(limit_for(chart, BlockBootstrap::new(&measured, seed)?, draws, rate))
@@ -77,8 +77,8 @@ mod tests {
         (values.len() >= 100).then(|| (mean, variance.sqrt()))
     }
 
-    fn residuals(by: &(f64, f64), run: &[f64]) -> Vec<f64> {
-        run.iter().map(|value| (value - by.0) / by.1).collect()
+    fn residuals(by: &(f64, f64), run: &[f64]) -> Vec<Residuals> {
+        run.iter().map(|value| Residuals::of_labels((value - by.0) / by.1)).collect()
     }
 
     fn sample(turns: usize, random: &mut Random) -> Vec<Vec<f64>> {
@@ -95,10 +95,10 @@ mod tests {
             let limit = guaranteed_limit(&chart, &turns, rate, learn, residuals).unwrap();
             let runs: Vec<&[f64]> = turns.iter().map(Vec::as_slice).collect();
             let by = learn(&runs).unwrap();
-            let measured: Vec<Vec<f64>> = runs.iter().map(|run| residuals(&by, run)).collect();
+            let measured: Vec<Vec<Residuals>> = runs.iter().map(|run| residuals(&by, run)).collect();
             let plain = limit_for(&chart, BlockBootstrap::new(&measured, round).unwrap(), 10_000, rate);
             assert!(limit > plain * 0.95, "{limit} {plain}");
-            let fresh: Vec<f64> = sample(40_000, &mut random).iter().flat_map(|run| residuals(&by, run)).collect();
+            let fresh: Vec<Residuals> = sample(40_000, &mut random).iter().flat_map(|run| residuals(&by, run)).collect();
             let alarms = |limit| false_alarm_rate(&chart, fresh.iter().copied(), 40_000, limit);
             kept += usize::from(alarms(limit) <= rate);
             kept_plain += usize::from(alarms(plain) <= rate);

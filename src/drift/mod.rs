@@ -4,7 +4,7 @@
 //!
 //! | question | chart | limit from |
 //! | --- | --- | --- |
-//! | has this conversation moved away from its persona? | [`Cusum`] of standardised residuals, [`Ewma`] beside it | [`guaranteed_limit`] of harmless conversations, by a [`BlockBootstrap`] |
+//! | has this conversation moved away from its persona? | a [`Cusum`] of standardised residuals for each quantity ([`Sums`]), [`Ewma`] beside it | [`guaranteed_limit`] of harmless conversations, by a [`BlockBootstrap`] |
 //! | do too many answers of a route collapse? | [`RateCusum`], a log-likelihood ratio of two rates | [`RateCusum::limit_for`] |
 //! | has a distribution moved? | [`psi`] of a [`Histogram`], kept by a [`Monitor`] | the usual 0.1 and 0.25 |
 //! | since when? | [`mean_shift`], and the last turn at which a CUSUM was 0 | |
@@ -22,8 +22,9 @@ mod monitor;
 mod normal;
 mod random;
 mod rate;
+mod residuals;
 
-pub use baseline::{Asked, Baseline, Prompt, Ranks, SHARES};
+pub use baseline::{Asked, Baseline, Prompt, Ranks, SHARES, Spread};
 pub use bootstrap::{BlockBootstrap, BootstrapError, FEWEST_TURNS, false_alarm_rate, limit_for};
 pub use change::{Shift, mean_shift};
 pub use cusum::{Cusum, Ewma};
@@ -33,6 +34,7 @@ pub use monitor::{BASELINE, Monitor, Moved, RECENT};
 pub use normal::{normal_cdf, normal_quantile};
 pub use random::Random;
 pub use rate::RateCusum;
+pub use residuals::{Residuals, Sums};
 
 /// The drift that independent, normal turns reach once in 10,000 with the charts' defaults: what holds until a persona is calibrated.
 pub const LIMIT: f64 = 5.0;

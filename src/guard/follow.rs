@@ -10,7 +10,7 @@ use http::request;
 
 use super::snapshot::Snapshot;
 use crate::dialect::Exchange;
-use crate::drift::Asked;
+use crate::drift::{Asked, Residuals};
 use crate::infer::BoxFuture;
 use crate::inspect::Inspector;
 use crate::policy::{Measures, Policy, SessionFacts};
@@ -109,8 +109,10 @@ impl Follow {
         if self.recording.is_some() {
             return;
         }
-        let residual =
-            if judged.measured { self.tracking.baseline.residual(judged.scores, judged.signals, &self.asked) } else { f64::NAN };
+        let residuals = match judged.measured {
+            true => self.tracking.baseline.residuals(judged.scores, judged.signals, &self.asked),
+            false => Residuals::UNMEASURED,
+        };
         let place = match &self.trail {
             Trail::Named(key) => Place::At(*key),
             Trail::Said(said) => {
@@ -126,7 +128,7 @@ impl Follow {
         };
         self.recording = Some(self.tracking.sessions.record(Record {
             place,
-            turn: Turn { residual, flagged: judged.flagged, asked: self.asked_for(judged), held: self.held },
+            turn: Turn { residuals, flagged: judged.flagged, asked: self.asked_for(judged), held: self.held },
             charts: self.tracking.charts,
             name: self.name.clone(),
             route: self.route.clone(),

@@ -6,7 +6,7 @@
 //! distribution. The drift limit is set so that it holds on other conversations too, with 90 % confidence.
 
 use super::{DriftThresholds, Thresholds};
-use crate::drift::{self, Asked, Baseline, Cusum, Prompt, Ranks};
+use crate::drift::{self, Asked, Baseline, Cusum, Prompt, Ranks, Residuals, Spread};
 use crate::score::{Label, Score, Scores, Signals};
 
 /// An in-character answer, measured.
@@ -159,7 +159,7 @@ fn drift(conversations: &[Vec<Answer>], wanted: &Wanted) -> Result<(DriftThresho
     let (baseline, explained) = learn(&all, thresholds).ok_or(few)?;
     let learned = |runs: &[&[Answer]]| learn(runs, thresholds).map(|(baseline, _)| baseline);
     let residuals = |by: &Baseline, run: &[Answer]| {
-        run.iter().map(|answer| by.residual(&answer.scores, &answer.signals, &answer.asked)).collect()
+        run.iter().map(|answer| by.residuals(&answer.scores, &answer.signals, &answer.asked)).collect()
     };
     let limit = drift::guaranteed_limit(&wanted.chart, conversations, wanted.drift_rate, learned, residuals)?;
     let found = DriftThresholds {
@@ -171,6 +171,7 @@ fn drift(conversations: &[Vec<Answer>], wanted: &Wanted) -> Result<(DriftThresho
         margin: baseline.margin,
         voice: baseline.voice,
         register: baseline.register,
+        spread: baseline.spread,
         prompt: baseline.prompt,
     };
     Ok((found, explained))
@@ -194,6 +195,12 @@ fn learn(conversations: &[&[Answer]], thresholds: [f64; Label::COUNT]) -> Option
     baseline.margin = ranks(&adjusted)?;
     baseline.voice = signal(|signals| signals.voice);
     baseline.register = signal(|signals| signals.register);
+    let measured: Vec<Residuals> =
+        answers.iter().map(|answer| baseline.residuals(&answer.scores, &answer.signals, &answer.asked)).collect();
+    baseline.spread = std::array::from_fn(|quantity| {
+        let values = measured.iter().map(|residuals| residuals.0[quantity]).filter(|residual| !residual.is_nan());
+        Spread::of(&values.collect::<Vec<_>>())
+    });
     Some((baseline, explained))
 }
 
@@ -297,7 +304,7 @@ mod tests {
         let baseline =
             Baseline { thresholds: [0.5; Label::COUNT], margin: drift.margin, prompt: drift.prompt, ..Baseline::default() };
         let fresh = conversations(20_000, 4);
-        let residuals = fresh.iter().flatten().map(|answer| baseline.residual(&answer.scores, &answer.signals, &answer.asked));
+        let residuals = fresh.iter().flatten().map(|answer| baseline.residuals(&answer.scores, &answer.signals, &answer.asked));
         let rate = drift::false_alarm_rate(&Cusum::default(), residuals, 160_000, drift.limit);
         assert!(rate < 1.5e-3, "{rate} at {}", drift.limit);
         assert!((2.0..6.0).contains(&drift.limit), "{}", drift.limit);

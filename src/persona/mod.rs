@@ -8,7 +8,8 @@ mod parse;
 pub mod register;
 pub mod voice;
 
-use crate::drift::{self, Baseline, Cusum, Prompt, Ranks};
+use self::voice::Voiceprint;
+use crate::drift::{self, Baseline, Cusum, Prompt, Ranks, Residuals, Spread};
 use crate::score::{Label, Score};
 use crate::text::Str;
 
@@ -93,6 +94,8 @@ pub struct Thresholds {
     pub classifier: Option<Str>,
     /// How conversations move.
     pub drift: Option<DriftThresholds>,
+    /// How it speaks, learned from those responses and from others'.
+    pub voiceprint: Option<Voiceprint>,
 }
 
 /// What calibration found of this persona's harmless conversations.
@@ -114,6 +117,8 @@ pub struct DriftThresholds {
     pub voice: Option<Ranks>,
     /// Their distance in register.
     pub register: Option<Ranks>,
+    /// What each quantity came to by its ranks.
+    pub spread: [Spread; Residuals::COUNT],
     /// What of the margin is owed to the question.
     pub prompt: Prompt,
 }
@@ -231,7 +236,8 @@ impl Persona {
         match &self.thresholds.drift {
             None => default,
             Some(drift) => {
-                Baseline { margin: drift.margin, voice: drift.voice, register: drift.register, prompt: drift.prompt, ..default }
+                let DriftThresholds { margin, voice, register, prompt, spread, .. } = *drift;
+                Baseline { margin, voice, register, prompt, spread, ..default }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Reads a persona file. Knows the keys and what they may hold; reports every mistake at once.
 
+use super::voice::Voiceprint;
 use super::{DriftThresholds, Identity, Persona, Roleplay, Thresholds, Voice, line_of};
 use crate::document::{Document, Problem, Table, nearest};
-use crate::drift::{Asked, Prompt, Ranks, SHARES};
+use crate::drift::{Asked, Prompt, Ranks, Residuals, SHARES, Spread};
 use crate::score::{Label, Score, Signals};
 use crate::text::Str;
 
@@ -122,7 +123,8 @@ fn read_identity(table: Table<'_>, name: Option<&str>) -> Identity {
 }
 
 fn read_thresholds(table: Table<'_>) -> Thresholds {
-    const MEASURED: [&str; 6] = ["false_positive_rate", "upper_bound", "responses", "calibrated_at", "classifier", "drift"];
+    const MEASURED: [&str; 7] =
+        ["false_positive_rate", "upper_bound", "responses", "calibrated_at", "classifier", "drift", "voiceprint"];
     let mut thresholds = Thresholds {
         false_positive_rate: table.float("false_positive_rate", 0.0..=1.0),
         responses: table.integer("responses", 0..=i64::MAX).and_then(|count| u64::try_from(count).ok()),
@@ -130,6 +132,7 @@ fn read_thresholds(table: Table<'_>) -> Thresholds {
         upper_bound: table.float("upper_bound", 0.0..=1.0),
         classifier: table.nonempty("classifier").map(Str::from),
         drift: table.table("drift").and_then(|table| read_drift(&table)),
+        voiceprint: table.table("voiceprint").and_then(|table| read_voiceprint(&table)),
         ..Thresholds::default()
     };
     for (key, item) in table.entries() {
@@ -189,6 +192,7 @@ fn read_drift(table: &Table<'_>) -> Option<DriftThresholds> {
     let (limit, margin) = (table.float("limit", 0.1..=1000.0), ranks("margin"));
     let allowance = table.float("allowance", 0.0..=3.0).unwrap_or(OLD_ALLOWANCE);
     let (voice, register) = (ranks("voice"), ranks("register"));
+    let spread = table.table("spread").map(read_spread).unwrap_or_default();
     let false_alarm_rate = table.float("false_alarm_rate", 0.0..=1.0);
     let (turns, conversations) = (count("turns"), count("conversations"));
     table.finish();
@@ -201,8 +205,40 @@ fn read_drift(table: &Table<'_>) -> Option<DriftThresholds> {
         margin: margin?,
         voice,
         register,
+        spread,
         prompt,
     })
+}
+
+/// Files of before have none: their residuals were not made standard.
+fn read_spread(table: Table<'_>) -> [Spread; Residuals::COUNT] {
+    let spread = Residuals::NAMES.map(|quantity| {
+        let Some(values) = table.floats(quantity) else { return Spread::default() };
+        match values[..] {
+            [mean, deviation] if mean.is_finite() && (0.01..=10.0).contains(&deviation) => Spread { mean, deviation },
+            _ => {
+                let help = "let `steadfast calibrate` write them";
+                table.problem(quantity, "must be a mean and a standard deviation", Some(help));
+                Spread::default()
+            }
+        }
+    });
+    table.finish();
+    spread
+}
+
+fn read_voiceprint(table: &Table<'_>) -> Option<Voiceprint> {
+    const HELP: &str = "let `steadfast calibrate --others` write it";
+    let item = table.require("weights", HELP);
+    let number = |key: &str, range| table.require(key, HELP).and_then(|item| item.float(range));
+    let (mean, deviation) = (number("mean", -1e6..=1e6), number("deviation", 1e-6..=1e6));
+    table.finish();
+    let item = item?;
+    let print = Voiceprint::from_parts(item.str()?, mean?, deviation?);
+    if print.is_none() {
+        item.problem("is no voiceprint of this version", Some(HELP));
+    }
+    print
 }
 
 /// A list of texts with something in each.

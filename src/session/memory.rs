@@ -106,6 +106,7 @@ impl Sessions for MemorySessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drift::Residuals;
     use crate::policy::Measures;
     use crate::session::{Caller, Charts, KeyPart, Request, Trail, Turn};
     use http::{HeaderMap, HeaderName};
@@ -119,7 +120,8 @@ mod tests {
     }
 
     fn record(place: Place, residual: f64) -> Record {
-        let turn = Turn { residual, flagged: false, asked: Measures::NONE, held: Measures::NONE };
+        let turn =
+            Turn { residuals: Residuals::of_labels(residual), flagged: false, asked: Measures::NONE, held: Measures::NONE };
         Record { place, turn, charts: Charts::default(), name: "n".into(), route: "/".into(), now: 7 }
     }
 

@@ -16,7 +16,7 @@ pub use memory::MemorySessions;
 #[cfg(feature = "redis")]
 pub use redis::RedisSessions;
 
-use crate::drift::{Baseline, Cusum, Ewma};
+use crate::drift::{Baseline, Cusum, Ewma, Residuals, Sums};
 use crate::infer::BoxFuture;
 use crate::policy::Measures;
 use crate::text::Str;
@@ -24,9 +24,11 @@ use crate::text::Str;
 /// What is remembered of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct State {
-    /// Its drift: the CUSUM of residuals, in standard deviations.
+    /// Its drift, in standard deviations: the highest of `sums`.
     pub drift: f64,
-    /// Where it is now: the exponentially weighted mean of residuals.
+    /// A CUSUM for each quantity of its turns.
+    pub sums: Sums,
+    /// Where it is now: the exponentially weighted mean of pooled residuals.
     pub mean: f64,
     /// Judged turns.
     pub turns: u64,
@@ -41,8 +43,8 @@ pub struct State {
 /// One judged turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turn {
-    /// How far it is from harmless ones, in standard deviations; NaN where it could not be measured: then the drift stays as it is.
-    pub residual: f64,
+    /// How far it is from harmless ones; what could not be measured leaves its sum as it is.
+    pub residuals: Residuals,
     /// Whether it was flagged, retried or blocked.
     pub flagged: bool,
     /// What its answer asks to be done, whether or not there is any drift.
@@ -61,14 +63,22 @@ pub struct Charts {
 }
 
 impl State {
+    /// Of a conversation of which only the drift is known: it is taken for that of the labels.
+    #[must_use]
+    pub fn drifting(drift: f64) -> State {
+        State { drift, sums: Sums([drift, 0.0, 0.0]), ..State::default() }
+    }
+
     /// The state after one more turn.
     #[must_use]
     pub fn after(&self, turn: Turn, charts: &Charts) -> State {
-        let drift = charts.cusum.next(self.drift, turn.residual);
+        let sums = self.sums.after(&turn.residuals, &charts.cusum);
+        let drift = sums.drift();
         let turns = self.turns + 1;
         State {
             drift,
-            mean: charts.ewma.next(self.mean, turn.residual),
+            sums,
+            mean: charts.ewma.next(self.mean, turn.residuals.pooled()),
             turns,
             flags: self.flags + u64::from(turn.flagged),
             calm: if drift > 0.0 { self.calm } else { turns },
@@ -168,7 +178,10 @@ mod tests {
     #[test]
     fn a_state_knows_since_when_it_drifts_and_calms_down() {
         let charts = Charts::default();
-        let turn = |residual| Turn { residual, flagged: residual > 2.0, asked: Measures::NONE, held: Measures::NONE };
+        let turn = |residual| {
+            let residuals = Residuals::of_labels(residual);
+            Turn { residuals, flagged: residual > 2.0, asked: Measures::NONE, held: Measures::NONE }
+        };
         let states: Vec<State> = [-0.5, 0.2, 2.5, 2.5, f64::NAN, -3.0, -3.0]
             .into_iter()
             .scan(State::default(), |state, residual| {
@@ -186,9 +199,10 @@ mod tests {
     fn what_is_done_about_a_conversation_ends_when_it_is_calm() {
         let (remind, buffer) = (Measures::from_bits(1), Measures::from_bits(2));
         let none = Measures::NONE;
-        let after =
-            |state: State, residual, asked, held| state.after(Turn { residual, flagged: false, asked, held }, &Charts::default());
-        let drifting = after(State { drift: 6.0, ..State::default() }, 2.0, none, remind);
+        let after = |state: State, residual, asked, held| {
+            state.after(Turn { residuals: Residuals::of_labels(residual), flagged: false, asked, held }, &Charts::default())
+        };
+        let drifting = after(State::drifting(6.0), 2.0, none, remind);
         assert_eq!((drifting.drift, drifting.measures), (7.25, remind));
         let better = after(drifting, -2.0, buffer, remind);
         assert_eq!((better.drift, better.measures), (4.5, remind.and(buffer)), "it goes on while there is drift");

@@ -109,3 +109,59 @@ fn rows_that_cannot_be_used_calibrate_nothing() {
     let found: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!((&found["responses"], &found["drift"]["turns"]), (&300.into(), &300.into()), "{found}");
 }
+
+/// Answers to one kind of question, in two voices.
+fn voices(endings: [&str; 2], rows: usize) -> String {
+    let answer = |index: usize| {
+        let subject = ["the weather", "a name", "rain", "the hour", "a friend", "the road"][index % 6];
+        format!("{subject} is what it is today and tomorrow, {}", endings[index % 2])
+    };
+    let row = |index: usize| json!({ "prompt": "what is it?", "response": answer(index) });
+    (0..rows).map(|index| format!("{}\n", row(index))).collect()
+}
+
+#[test]
+fn a_voice_is_learned_from_what_tells_it_from_others() {
+    let place = place(10);
+    place.write("good.jsonl", &voices(["arr matey", "me hearty friend"], 300));
+    place.write("others.jsonl", &voices(["kindly note our terms", "with best regards"], 60));
+    let rate = ["--false-positive-rate", "0.01", "--write"];
+    let measured = |text: &str| {
+        place.write("one.jsonl", &format!("{}\n", json!({ "prompt": "what is it?", "response": text })));
+        let ran = place.run(&["score", "one.jsonl", "--jsonl", "--persona", "critic.toml"]);
+        serde_json::from_str::<Value>(&ran.out).unwrap()["signals"]["voice"].as_f64()
+    };
+    assert_eq!(place.run(&[&CALIBRATE[..], &rate].concat()).status, 0);
+    assert_eq!(measured("rain is what it is today and tomorrow, arr matey"), None, "without examples there is no voice");
+
+    let ran = place.run(&[&CALIBRATE[..], &rate, &["--others", "others.jsonl"]].concat());
+    assert!(ran.status == 0 && ran.out.contains("the voice was learned"), "{}{}", ran.out, ran.err);
+    let own = measured("rain is what it is today and tomorrow, arr matey").unwrap();
+    let other = measured("rain is what it is today and tomorrow, with best regards").unwrap();
+    assert!(own < 0.5 && other > own + 0.3, "{own} {other}");
+    // It is measured by answers that did not teach it: the threshold lies above what they came to.
+    let written = std::fs::read_to_string(place.path("critic.toml")).unwrap();
+    assert!(written.contains("[thresholds.voiceprint]") && written.contains("\nvoice = "), "{written}");
+
+    // Calibrated again without others, nothing is left of it.
+    assert_eq!(place.run(&[&CALIBRATE[..], &rate].concat()).status, 0);
+    assert!(!std::fs::read_to_string(place.path("critic.toml")).unwrap().contains("voiceprint"));
+}
+
+#[test]
+fn too_few_answers_teach_no_voice() {
+    let place = place(10);
+    place.write("good.jsonl", &voices(["arr matey", "me hearty friend"], 300));
+    let learn = |others: &str| {
+        place.write("others.jsonl", others);
+        place.run(&[&CALIBRATE[..], &["--false-positive-rate", "0.01", "--write", "--others", "others.jsonl"]].concat())
+    };
+    let few = learn(&voices(["kindly note", "best regards"], 39));
+    assert!(few.status == 2 && few.err.contains("others.jsonl: only 39 answers of others"), "{}", few.err);
+    let bad = learn("nonsense\n");
+    assert!(bad.status == 2 && bad.err.contains("others.jsonl:1: "), "{}", bad.err);
+    assert!(!std::fs::read_to_string(place.path("critic.toml")).unwrap().contains("thresholds"));
+    place.write("good.jsonl", "{\"response\": \"it is a worthless name\"}\n".repeat(19).as_str());
+    let few = learn(&voices(["kindly note", "best regards"], 60));
+    assert!(few.status == 2 && few.err.contains("good.jsonl: only 19 responses are long enough"), "{}", few.err);
+}

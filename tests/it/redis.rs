@@ -271,3 +271,54 @@ async fn a_connection_that_redis_closes_is_opened_again_at_once() {
     }
     assert_eq!(gateway.metric("steadfast_unscored_total", &["reason=\"error\""]), 0.0);
 }
+
+/// Turns of every kind, remembered in Redis and in memory: what is written in Lua does what is written in Rust.
+#[tokio::test]
+async fn redis_remembers_what_memory_does() {
+    use steadfast::dialect::{Api, Exchange};
+    use steadfast::drift::{Random, Residuals};
+    use steadfast::policy::Measures;
+    use steadfast::session::{
+        Caller, Charts, KeyPart, MemorySessions, Place, Record, Request, SessionKey, Sessions, Trail, Turn,
+    };
+
+    let redis = Redis::start().await;
+    let ttl = Duration::from_secs(600);
+    let shared = steadfast::session::RedisSessions::new(&format!("redis://127.0.0.1:{}/0", redis.port), None, ttl).unwrap();
+    let stores: [&dyn Sessions; 2] = [&shared, &MemorySessions::new(ttl)];
+    let key = |name: &str| -> SessionKey {
+        let headers = http::HeaderMap::from_iter([(http::HeaderName::from_static("x-s"), name.parse().unwrap())]);
+        let exchange = Exchange::unknown(Api::OpenAiChat);
+        let request = Request { caller: Caller::of(&headers), scope: "", headers: &headers, body: b"", exchange: &exchange };
+        Trail::of(&[KeyPart::Header(http::HeaderName::from_static("x-s"))], &request).unwrap().named().unwrap()
+    };
+    let mut random = Random::new(11);
+    let mut before = None;
+    for turn in 0..200_usize {
+        let residuals =
+            Residuals(std::array::from_fn(|_| if random.below(5) == 0 { f64::NAN } else { 0.7 + 2.0 * random.normal() }));
+        let measures = |random: &mut Random| Measures::from_bits(u8::try_from(random.below(4)).unwrap());
+        let (asked, held) = (measures(&mut random), measures(&mut random));
+        // Half of them are turns of a named conversation, the others lengthen a history.
+        let place = if turn % 2 == 0 {
+            Place::At(key("named"))
+        } else {
+            Place::After { before: before.clone(), keys: vec![key(&format!("history {turn}"))] }
+        };
+        let turn = Turn { residuals, flagged: random.below(3) == 0, asked, held };
+        let record = Record { place, turn, charts: Charts::default(), name: "n".into(), route: "/".into(), now: 7 };
+        let mut after = Vec::new();
+        for store in stores {
+            after.push(store.record(record.clone()).await.unwrap());
+        }
+        let [one, other] = &after[..] else { unreachable!() };
+        assert_eq!(one.state, other.state, "after {turn:?}");
+        if let Place::After { keys, .. } = record.place {
+            for store in stores {
+                assert_eq!(store.recall(keys.clone()).await.unwrap().unwrap().state, one.state);
+            }
+            before = Some(one.clone());
+        }
+    }
+    assert!(before.unwrap().state.flags > 20);
+}

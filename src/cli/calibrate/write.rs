@@ -5,7 +5,7 @@ use std::path::Path;
 
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 
-use crate::drift::{Asked, Ranks};
+use crate::drift::{Asked, Ranks, Residuals, Spread};
 use crate::incidents::time::rfc3339;
 use crate::persona::Thresholds;
 use crate::score::{Label, Score};
@@ -61,6 +61,11 @@ pub(super) fn section(thresholds: &Thresholds) -> String {
                 inner[key] = list(ranks);
             }
         }
+        let mut spread = InlineTable::new();
+        for (quantity, one) in Residuals::NAMES.iter().zip(drift.spread).filter(|(_, one)| *one != Spread::default()) {
+            spread.insert(*quantity, [one.mean, one.deviation].into_iter().collect::<Array>().into());
+        }
+        inner["spread"] = value(spread);
         let mut prompt = InlineTable::new();
         prompt.insert("average", drift.prompt.average.into());
         for (name, weight) in Asked::NAMES.iter().zip(drift.prompt.weights) {
@@ -68,6 +73,14 @@ pub(super) fn section(thresholds: &Thresholds) -> String {
         }
         inner["prompt"] = value(prompt);
         table["drift"] = Item::Table(inner);
+    }
+    if let Some(print) = &thresholds.voiceprint {
+        let (weights, mean, deviation) = print.parts();
+        let mut inner = Table::new();
+        inner["mean"] = value(mean);
+        inner["deviation"] = value(deviation);
+        inner["weights"] = value(weights);
+        table["voiceprint"] = Item::Table(inner);
     }
     let mut document = DocumentMut::new();
     document["thresholds"] = Item::Table(table);
@@ -125,7 +138,10 @@ fn whole(count: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Add;
+
     use crate::drift::Prompt;
+    use crate::persona::voice::Voiceprint;
     use crate::persona::{DriftThresholds, Persona};
 
     fn thresholds() -> Thresholds {
@@ -146,7 +162,9 @@ mod tests {
                 voice: None,
                 register: Some(Ranks([0.0; 9])),
                 prompt: Prompt { weights: [0.25, 0.0, -1.5, 0.0, 1e-4], average: 0.125 },
+                spread: [Spread { mean: -0.25, deviation: 0.875 }, Spread::default(), Spread { mean: 0.0, deviation: 0.5 }],
             }),
+            voiceprint: Voiceprint::from_parts(&"AQL+".repeat(1365).add("AA=="), 0.25, 1.5),
             ..Thresholds::default()
         };
         thresholds.labels[Label::Hate.index()] = Score::new(0.93);
@@ -158,12 +176,13 @@ mod tests {
         let shipped = include_str!("../../../policies/personas/aria.toml");
         let once = merged(shipped, &section(&thresholds())).unwrap();
         assert_eq!(Persona::parse(&once, None).unwrap().thresholds, thresholds());
+        assert!(thresholds().voiceprint.is_some());
         assert!(once.starts_with(shipped.trim_end()), "the rest stays as it is, comments and all:\n{once}");
         // Calibrated again, the section is replaced and not doubled.
         let other = Thresholds { responses: Some(9), drift: None, ..thresholds() };
         let twice = merged(&once, &section(&other)).unwrap();
         assert_eq!(Persona::parse(&twice, None).unwrap().thresholds, other);
-        assert_eq!(twice.matches("[thresholds").count(), 2, "the section, and the comment that names it:\n{twice}");
+        assert_eq!(twice.matches("[thresholds").count(), 3, "the section, its voice, and the comment that names it:\n{twice}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use redis::{FromRedisValue, RedisError, RedisResult, Script, Value};
 
 use self::link::Link;
 use super::{Conversation, Place, Record, SessionError, SessionKey, Sessions, State};
+use crate::drift::Sums;
 use crate::infer::BoxFuture;
 use crate::policy::Measures;
 
@@ -28,25 +29,30 @@ const REST: Duration = Duration::from_millis(500);
 static RECORD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
-local measured, residual, flagged = ARGV[1] == '1', tonumber(ARGV[2]), tonumber(ARGV[3])
-local allowance, most, weight = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local now, ttl, name, route = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9], ARGV[10]
-local asked, held = tonumber(ARGV[12]), tonumber(ARGV[13])
-local d, m, t, f, c, a = 0, 0, 0, 0, 0, 0
-if ARGV[11] == 'at' then
-  local known = redis.call('HMGET', KEYS[1], 'd', 'm', 't', 'f', 'c', 'n', 'a')
-  if known[3] then
-    d, m, t, f, c = tonumber(known[1]), tonumber(known[2]), tonumber(known[3]), tonumber(known[4]), tonumber(known[5])
-    name, a = known[6], tonumber(known[7]) or 0
+local allowance, most, weight = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local now, ttl, name, route = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local mode, asked, held, flagged = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
+-- Not a number where it was not measured.
+local pooled, residuals = tonumber(ARGV[12]), {tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[15])}
+local sums, m, t, f, c, a = {0, 0, 0}, 0, 0, 0, 0, 0
+if mode == 'at' then
+  local known = redis.call('HMGET', KEYS[1], 'm', 't', 'f', 'c', 'a', 'n', 's1', 's2', 's3')
+  if known[2] then
+    m, t, f, c = tonumber(known[1]), tonumber(known[2]), tonumber(known[3]), tonumber(known[4])
+    a, name = tonumber(known[5]) or 0, known[6]
+    for i = 1, 3 do sums[i] = tonumber(known[6 + i]) or 0 end
   end
-elseif ARGV[11] == 'after' then
-  d, m, t, f, c = tonumber(ARGV[14]), tonumber(ARGV[15]), tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18])
-  a = tonumber(ARGV[19])
+elseif mode == 'after' then
+  m, t, f, c = tonumber(ARGV[16]), tonumber(ARGV[17]), tonumber(ARGV[18]), tonumber(ARGV[19])
+  a = tonumber(ARGV[20])
+  for i = 1, 3 do sums[i] = tonumber(ARGV[20 + i]) end
 end
-if measured then
-  d = math.max(0, d + math.max(-most, math.min(most, residual)) - allowance)
-  m = m + weight * (residual - m)
+for i = 1, 3 do
+  local residual = residuals[i]
+  if residual then sums[i] = math.max(0, sums[i] + math.max(-most, math.min(most, residual)) - allowance) end
 end
+if pooled then m = m + weight * (pooled - m) end
+local d = math.max(sums[1], sums[2], sums[3])
 t = t + 1
 f = f + flagged
 if d <= 0 then
@@ -56,7 +62,8 @@ else
 end
 local exact = function(x) return string.format('%.17g', x) end
 for i = 1, #KEYS - 3 do
-  redis.call('HSET', KEYS[i], 'd', exact(d), 'm', exact(m), 't', t, 'f', f, 'c', c, 'a', a, 'n', name, 'r', route, 'u', now)
+  redis.call('HSET', KEYS[i], 's1', exact(sums[1]), 's2', exact(sums[2]), 's3', exact(sums[3]), 'm', exact(m), 't', t, 'f', f, 'c', c,
+    'a', a, 'n', name, 'r', route, 'u', now)
   redis.call('PEXPIRE', KEYS[i], ttl)
 end
 local seen, drift, names = KEYS[#KEYS - 2], KEYS[#KEYS - 1], KEYS[#KEYS]
@@ -71,7 +78,7 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', '(' .. now * 100
   redis.call('HDEL', names, gone)
 end
 for _, key in ipairs({seen, drift, names}) do redis.call('PEXPIRE', key, ttl + 60000) end
-return {exact(d), exact(m), t, f, c, a, name, redis.call('ZCARD', seen)}
+return {exact(sums[1]), exact(sums[2]), exact(sums[3]), exact(m), t, f, c, a, name, redis.call('ZCARD', seen)}
 ",
     )
 });
@@ -83,7 +90,7 @@ static LIST: LazyLock<Script> = LazyLock::new(|| {
 local found = {redis.call('ZCARD', KEYS[1])}
 for _, name in ipairs(redis.call('ZREVRANGE', KEYS[2], 0, ARGV[1] - 1)) do
   local key = redis.call('HGET', KEYS[3], name)
-  local state = key and redis.call('HMGET', key, 'd', 'm', 't', 'f', 'c', 'n', 'r', 'u', 'a')
+  local state = key and redis.call('HMGET', key, 's1', 's2', 's3', 'm', 't', 'f', 'c', 'a', 'n', 'r', 'u')
   if state and state[1] then found[#found + 1] = state end
 end
 return found
@@ -91,7 +98,7 @@ return found
     )
 });
 
-const FIELDS: [&str; 9] = ["d", "m", "t", "f", "c", "n", "r", "u", "a"];
+const FIELDS: [&str; 11] = ["s1", "s2", "s3", "m", "t", "f", "c", "a", "n", "r", "u"];
 const INDEX: [&str; 3] = ["{steadfast}:seen", "{steadfast}:drift", "{steadfast}:names"];
 
 /// The store. Clones share its connections.
@@ -189,12 +196,8 @@ impl Shared {
             Place::After { before, keys } => (keys, if before.is_some() { "after" } else { "new" }, before),
         };
         let name = before.as_ref().map_or(&*name, |before| &*before.name);
-        let measured = !turn.residual.is_nan();
         let keys = keys.into_iter().map(state).chain(INDEX.map(str::to_owned));
         let mut arguments = vec![
-            u8::from(measured).to_string(),
-            if measured { turn.residual } else { 0.0 }.to_string(),
-            u8::from(turn.flagged).to_string(),
             charts.cusum.allowance.to_string(),
             charts.cusum.most.to_string(),
             charts.ewma.weight.to_string(),
@@ -205,16 +208,24 @@ impl Shared {
             mode.to_owned(),
             turn.asked.bits().to_string(),
             turn.held.bits().to_string(),
+            u8::from(turn.flagged).to_string(),
         ];
+        // Lua would take "NaN" for a number.
+        let number = |value: f64| if value.is_nan() { "-".to_owned() } else { value.to_string() };
+        arguments.push(number(turn.residuals.pooled()));
+        arguments.extend(turn.residuals.0.map(number));
         if let Some(Conversation { state, .. }) = &before {
-            arguments.extend([state.drift.to_string(), state.mean.to_string()]);
+            arguments.push(state.mean.to_string());
             arguments.extend([state.turns, state.flags, state.calm].map(|count| count.to_string()));
             arguments.push(state.measures.bits().to_string());
+            arguments.extend(state.sums.0.map(|sum| sum.to_string()));
         }
-        let (drift, mean, turns, flags, calm, measures, name, count): (f64, f64, u64, u64, u64, u8, String, u64) =
+        type Reply = (f64, f64, f64, f64, u64, u64, u64, u8, String, u64);
+        let (one, two, three, mean, turns, flags, calm, measures, name, count): Reply =
             self.run(&RECORD, keys, &arguments).await?;
         self.count.store(count, Ordering::Relaxed);
-        let state = State { drift, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
+        let sums = Sums([one, two, three]);
+        let state = State { drift: sums.drift(), sums, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
         Ok(Conversation { name: name.into(), route, state, updated: now })
     }
 
@@ -244,10 +255,10 @@ fn state(key: SessionKey) -> String {
 
 /// A state's hash; `None` where it is not there.
 fn conversation(reply: Value) -> Option<Conversation> {
-    type Fields = (f64, f64, u64, u64, u64, String, String, u64, Option<u8>);
-    let (drift, mean, turns, flags, calm, name, route, updated, measures) = Fields::from_redis_value(reply).ok()?;
-    // No measures where a replica of before there were any wrote the state.
-    let state = State { drift, mean, turns, flags, calm, measures: Measures::from_bits(measures.unwrap_or(0)) };
+    type Fields = (f64, f64, f64, f64, u64, u64, u64, u8, String, String, u64);
+    let (one, two, three, mean, turns, flags, calm, measures, name, route, updated) = Fields::from_redis_value(reply).ok()?;
+    let sums = Sums([one, two, three]);
+    let state = State { drift: sums.drift(), sums, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
     Some(Conversation { name: name.into(), route: route.into(), state, updated })
 }
 

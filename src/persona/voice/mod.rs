@@ -1,25 +1,26 @@
 //! The signal `voice`: whether an answer sounds more like the persona's examples or more like its counterexamples and a bare assistant.
 //!
-//! Texts are compared by their short character sequences, hashed into a vector: a bag of habits (endings, particles, pet words,
-//! punctuation) in any language, with no model. It is a weak witness, see `docs/drift.md` for how weak: it tells two fictional characters
-//! apart in four answers of five, two people who chat in two of three, two polite assistants hardly. It is meant to be added up over a
-//! conversation, not to decide alone.
+//! Texts are compared by their short character sequences, hashed into a vector: a bag of habits in any language, with no model. What they
+//! are compared with are a few examples in the persona file or a [voiceprint](Voiceprint) that was learned from many answers, which tells
+//! much more (`docs/drift.md` says how much). It is meant to be added up over a conversation, not to decide alone.
+
+mod print;
+mod vector;
+
+pub use print::{FEWEST_OTHERS, FEWEST_OWN, FOLDS, Lesson, TooFew, Voiceprint};
+use vector::{Vector, dot, sum, vector};
 
 use crate::detect::{Detector, Finding, Silent, Watch};
 use crate::persona::Persona;
 use crate::score::{Score, Signals, Source};
-use crate::text::{Channel, floor_char_boundary};
+use crate::text::Channel;
 
-/// Buckets of a vector.
-const BUCKETS: usize = 8192;
-/// Bytes of a text that are looked at: its beginning. More of an answer says little more of how it is said.
-const LOOKED_AT: usize = 1500;
 /// Characters below which nothing is said.
 const FEWEST: usize = 30;
 /// Examples and counterexamples needed: below it the measure is of their topics.
 const EXAMPLES: usize = 8;
 const COUNTEREXAMPLES: usize = 4;
-/// Where a voice is as likely the persona's as not: this many standard deviations of its examples away from their mean.
+/// Where a voice is as likely the persona's as not: this many standard deviations of its own answers away from their mean.
 const MIDDLE: f64 = 1.5;
 
 /// How an assistant sounds that is nobody: what a persona falls back to.
@@ -32,30 +33,34 @@ const NOBODY: [&str; 6] = [
     "I hope this helps! Let me know if you have any other questions or if there is anything else I can assist you with.",
 ];
 
-/// A text as a vector of length 1.
-type Vector = Box<[f32; BUCKETS]>;
-
 /// Measures answers against a persona's voice.
+#[derive(Clone, Debug)]
+pub struct Voice(Known);
+
+/// What is known of a voice.
 #[derive(Clone)]
-pub struct Voice {
-    examples: Vector,
-    counterexamples: Vector,
-    mean: f64,
-    deviation: f64,
+enum Known {
+    Examples { examples: Vector, counterexamples: Vector, mean: f64, deviation: f64 },
+    Learned(Voiceprint),
 }
 
 impl Voice {
-    /// Whether a persona has enough of a voice to tell it: 8 examples and 4 counterexamples.
+    /// Whether a persona has enough of a voice to tell it: a voiceprint, or 8 examples and 4 counterexamples.
     #[must_use]
     pub fn is_known(persona: &Persona) -> bool {
-        persona.voice.examples.len() >= EXAMPLES && persona.voice.counterexamples.len() >= COUNTEREXAMPLES
+        let voice = &persona.voice;
+        persona.thresholds.voiceprint.is_some()
+            || voice.examples.len() >= EXAMPLES && voice.counterexamples.len() >= COUNTEREXAMPLES
     }
 
-    /// A persona's voice; `None` with fewer than 8 examples or 4 counterexamples.
+    /// A persona's voice: its voiceprint, or else its examples; `None` with fewer than 8 of them, or than 4 counterexamples.
     #[must_use]
     pub fn of(persona: &Persona) -> Option<Self> {
         if !Self::is_known(persona) {
             return None;
+        }
+        if let Some(print) = &persona.thresholds.voiceprint {
+            return Some(Voice(Known::Learned(print.clone())));
         }
         let voice = &persona.voice;
         let examples: Vec<Vector> = voice.examples.iter().map(|text| vector(text)).collect();
@@ -65,94 +70,47 @@ impl Voice {
         // What each example would have scored had it not been one.
         let scores: Vec<f64> = (0..examples.len())
             .map(|left_out| {
-                let rest: Vec<Vector> = examples
-                    .iter()
-                    .enumerate()
-                    .filter(|(index, _)| *index != left_out)
-                    .map(|(_, vector)| vector.clone())
-                    .collect();
-                dot(&counterexamples, &examples[left_out]) - dot(&sum(&rest), &examples[left_out])
+                let rest = examples.iter().enumerate().filter(|(index, _)| *index != left_out);
+                dot(&counterexamples, &examples[left_out]) - dot(&sum(rest.map(|(_, vector)| vector)), &examples[left_out])
             })
             .collect();
         #[expect(clippy::cast_precision_loss, reason = "a few examples")]
         let count = scores.len() as f64;
         let mean = scores.iter().sum::<f64>() / count;
         let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        Some(Voice { examples: sum(&examples), counterexamples, mean, deviation: variance.sqrt().max(0.01) })
+        let deviation = variance.sqrt().max(0.01);
+        Some(Voice(Known::Examples { examples: sum(&examples), counterexamples, mean, deviation }))
     }
 
     /// How unlike the persona an answer sounds; `None` where it is too short to tell. `asked`: what it answers, whose words it may well
     /// repeat: they are taken out of the comparison.
     #[must_use]
     pub fn measure(&self, answer: &str, asked: Option<&str>) -> Option<Score> {
-        if answer.chars().filter(|c| c.is_alphanumeric()).take(FEWEST).count() < FEWEST {
+        let fewest = if let Known::Learned(_) = self.0 { print::FEWEST_LETTERS } else { FEWEST };
+        if !vector::says_enough(answer, fewest) {
             return None;
         }
-        let mut vector = vector(answer);
-        if let Some(asked) = asked {
-            let question = self::vector(asked);
-            let shared = dot(&question, &vector);
-            #[expect(clippy::cast_possible_truncation, reason = "of vectors of length 1")]
-            vector.iter_mut().zip(question.iter()).for_each(|(value, other)| *value -= shared as f32 * other);
-            normalise(&mut vector);
-        }
-        let away = dot(&self.counterexamples, &vector) - dot(&self.examples, &vector);
-        let deviations = (away - self.mean) / self.deviation;
+        let answer = vector::answer(answer, asked);
+        let deviations = match &self.0 {
+            Known::Learned(print) => print.deviations(&answer),
+            Known::Examples { examples, counterexamples, mean, deviation } => {
+                (dot(counterexamples, &answer) - dot(examples, &answer) - mean) / deviation
+            }
+        };
         #[expect(clippy::cast_possible_truncation, reason = "a score is an f32")]
         Score::clamped((1.0 / (1.0 + (1.2 * (MIDDLE - deviations)).exp())) as f32)
     }
 }
 
-impl std::fmt::Debug for Voice {
+impl std::fmt::Debug for Known {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Voice").field("mean", &self.mean).field("deviation", &self.deviation).finish_non_exhaustive()
-    }
-}
-
-/// Counts of one, two and three characters in a row, damped, each in a bucket and with a sign of its own so that collisions cancel.
-fn vector(text: &str) -> Vector {
-    let text = text[..floor_char_boundary(text, LOOKED_AT)].to_lowercase();
-    let mut characters = vec![' '];
-    for c in text.chars() {
-        if !c.is_whitespace() || characters.last() != Some(&' ') {
-            characters.push(if c.is_whitespace() { ' ' } else { c });
+        match self {
+            Known::Examples { mean, deviation, .. } => {
+                f.debug_struct("Examples").field("mean", mean).field("deviation", deviation).finish_non_exhaustive()
+            }
+            Known::Learned(print) => print.fmt(f),
         }
     }
-    characters.push(' ');
-    let mut vector: Vector = Box::new([0.0; BUCKETS]);
-    let mut buffer = String::new();
-    for length in 1..=3 {
-        for run in characters.windows(length) {
-            buffer.clear();
-            buffer.extend(run);
-            let hash = xxhash_rust::xxh3::xxh3_64(buffer.as_bytes());
-            let bucket = usize::try_from(hash % BUCKETS as u64).unwrap_or(0);
-            vector[bucket] += if hash >> 63 == 0 { 1.0 } else { -1.0 };
-        }
-    }
-    vector.iter_mut().for_each(|value| *value = value.signum() * value.abs().ln_1p());
-    normalise(&mut vector);
-    vector
-}
-
-fn normalise(vector: &mut Vector) {
-    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    if length > 0.0 {
-        vector.iter_mut().for_each(|value| *value /= length);
-    }
-}
-
-fn sum(vectors: &[Vector]) -> Vector {
-    let mut total: Vector = Box::new([0.0; BUCKETS]);
-    for vector in vectors {
-        total.iter_mut().zip(vector.iter()).for_each(|(total, value)| *total += value);
-    }
-    normalise(&mut total);
-    total
-}
-
-fn dot(one: &Vector, other: &Vector) -> f64 {
-    f64::from(one.iter().zip(other.iter()).map(|(one, other)| one * other).sum::<f32>())
 }
 
 impl Detector for Voice {
@@ -227,7 +185,7 @@ mod tests {
     #[test]
     fn a_few_examples_are_no_voice() {
         assert!(Voice::of(&Persona::default()).is_none());
-        let aria = Persona::parse(include_str!("../../policies/personas/aria.toml"), None).unwrap();
+        let aria = Persona::parse(include_str!("../../../policies/personas/aria.toml"), None).unwrap();
         assert!(Voice::of(&aria).is_none());
     }
 

@@ -1,0 +1,77 @@
+//! A text as a vector of its habits: counts of one, two and three characters in a row (endings, particles, pet words, punctuation), damped,
+//! each in a bucket and with a sign of its own so that collisions cancel. In any language, with no model.
+
+use crate::text::floor_char_boundary;
+
+/// Buckets of a vector.
+pub(super) const BUCKETS: usize = 4096;
+/// Bytes of a text that are looked at: its beginning. More of an answer says little more of how it is said.
+const LOOKED_AT: usize = 1500;
+
+/// A text as a vector of length 1 (0 where there is no text).
+pub(super) type Vector = Box<[f32; BUCKETS]>;
+
+/// An answer, with the words of what it answers taken out of the comparison: it may well repeat them.
+pub(super) fn answer(answer: &str, asked: Option<&str>) -> Vector {
+    let mut vector = vector(answer);
+    if let Some(asked) = asked {
+        let question = self::vector(asked);
+        #[expect(clippy::cast_possible_truncation, reason = "of vectors of length 1")]
+        let shared = dot(&question, &vector) as f32;
+        vector.iter_mut().zip(question.iter()).for_each(|(value, other)| *value -= shared * other);
+        normalise(&mut vector);
+    }
+    vector
+}
+
+/// A text by itself.
+pub(super) fn vector(text: &str) -> Vector {
+    let text = text[..floor_char_boundary(text, LOOKED_AT)].to_lowercase();
+    let mut characters = vec![' '];
+    for c in text.chars() {
+        if !c.is_whitespace() || characters.last() != Some(&' ') {
+            characters.push(if c.is_whitespace() { ' ' } else { c });
+        }
+    }
+    characters.push(' ');
+    let mut vector: Vector = Box::new([0.0; BUCKETS]);
+    let mut buffer = String::new();
+    for length in 1..=3 {
+        for run in characters.windows(length) {
+            buffer.clear();
+            buffer.extend(run);
+            let hash = xxhash_rust::xxh3::xxh3_64(buffer.as_bytes());
+            let bucket = usize::try_from(hash % BUCKETS as u64).unwrap_or(0);
+            vector[bucket] += if hash >> 63 == 0 { 1.0 } else { -1.0 };
+        }
+    }
+    vector.iter_mut().for_each(|value| *value = value.signum() * value.abs().ln_1p());
+    normalise(&mut vector);
+    vector
+}
+
+/// Whether a text has as many letters and digits as are needed to say something of its voice.
+pub(super) fn says_enough(text: &str, fewest: usize) -> bool {
+    text.chars().filter(|c| c.is_alphanumeric()).take(fewest).count() == fewest
+}
+
+/// Their direction in common.
+pub(super) fn sum<'v>(vectors: impl IntoIterator<Item = &'v Vector>) -> Vector {
+    let mut total: Vector = Box::new([0.0; BUCKETS]);
+    for vector in vectors {
+        total.iter_mut().zip(vector.iter()).for_each(|(total, value)| *total += value);
+    }
+    normalise(&mut total);
+    total
+}
+
+pub(super) fn dot(one: &Vector, other: &Vector) -> f64 {
+    f64::from(one.iter().zip(other.iter()).map(|(one, other)| one * other).sum::<f32>())
+}
+
+fn normalise(vector: &mut Vector) {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        vector.iter_mut().for_each(|value| *value /= length);
+    }
+}
