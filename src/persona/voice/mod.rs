@@ -1,6 +1,6 @@
 //! The signal `voice`: whether an answer sounds more like the persona's examples or more like its counterexamples and a bare assistant.
 //!
-//! Texts are compared by their short character sequences, hashed into a vector: a bag of habits in any language, with no model. What they
+//! Texts are compared by their short character sequences and words, hashed into a vector: a bag of habits in any language, with no model. What they
 //! are compared with are a few examples in the persona file or a [voiceprint](Voiceprint) that was learned from many answers, which tells
 //! much more (`docs/drift.md` says how much). It is meant to be added up over a conversation, not to decide alone.
 

@@ -16,8 +16,8 @@ pub const FEWEST_OTHERS: usize = 40;
 /// Parts that the persona's answers are learned from in: one is measured by what the others teach.
 pub const FOLDS: usize = 5;
 
-/// What is added to each habit's variance, which for rare ones is next to nothing: that of a value once in a hundred answers.
-const SMOOTHING: f64 = 1e-5;
+/// What is added to each habit's variance, which for rare ones is next to nothing: about that of a habit that one answer in ten has.
+const SMOOTHING: f64 = 1e-4;
 /// Weights are whole numbers; one of usual size comes to this.
 const USUAL: f64 = 32.0;
 
@@ -181,13 +181,13 @@ impl Moments {
     }
 }
 
-/// The difference of the means over the deviation within, of each habit: positive is the others'. As whole numbers.
+/// The difference of the means over the variance within, of each habit: positive is the others'. As whole numbers.
 #[expect(clippy::cast_possible_truncation, reason = "clamped")]
 fn discriminant(own: &Moments, others: &Moments) -> Box<[i8; BUCKETS]> {
     let weights: Vec<f64> = (0..BUCKETS)
         .map(|bucket| {
             let ((own, one), (other, two)) = (own.of(bucket), others.of(bucket));
-            (other - own) / (f64::midpoint(one, two) + SMOOTHING).sqrt()
+            (other - own) / (f64::midpoint(one, two) + SMOOTHING)
         })
         .collect();
     #[expect(clippy::cast_precision_loss, reason = "a small constant")]

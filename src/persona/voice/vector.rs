@@ -1,5 +1,5 @@
-//! A text as a vector of its habits: counts of one, two and three characters in a row (endings, particles, pet words, punctuation), damped,
-//! each in a bucket and with a sign of its own so that collisions cancel. In any language, with no model.
+//! A text as a vector of its habits: counts of one, two and three characters in a row (endings, particles, punctuation) and of one and two
+//! words (pet words, turns of phrase), damped, each in a bucket and with a sign of its own so that collisions cancel. In any language, with no model.
 
 use crate::text::floor_char_boundary;
 
@@ -35,15 +35,28 @@ pub(super) fn vector(text: &str) -> Vector {
     }
     characters.push(' ');
     let mut vector: Vector = Box::new([0.0; BUCKETS]);
+    let mut count = |habit: &str| {
+        let hash = xxhash_rust::xxh3::xxh3_64(habit.as_bytes());
+        let bucket = usize::try_from(hash % BUCKETS as u64).unwrap_or(0);
+        vector[bucket] += if hash >> 63 == 0 { 1.0 } else { -1.0 };
+    };
     let mut buffer = String::new();
     for length in 1..=3 {
         for run in characters.windows(length) {
             buffer.clear();
             buffer.extend(run);
-            let hash = xxhash_rust::xxh3::xxh3_64(buffer.as_bytes());
-            let bucket = usize::try_from(hash % BUCKETS as u64).unwrap_or(0);
-            vector[bucket] += if hash >> 63 == 0 { 1.0 } else { -1.0 };
+            count(&buffer);
         }
+    }
+    // A word is told from the same characters within another by what stands before it.
+    let mut before = "";
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
+        for habit in [["\u{1}", word, ""], ["\u{2}", before, word]] {
+            buffer.clear();
+            buffer.extend(habit);
+            count(&buffer);
+        }
+        before = word;
     }
     vector.iter_mut().for_each(|value| *value = value.signum() * value.abs().ln_1p());
     normalise(&mut vector);
