@@ -140,13 +140,16 @@ def events(said):
 class Staged(unittest.TestCase):
     """A scripted model, Envoy before it, and steadfast, which Envoy asks."""
 
+    # What envoy.yaml's failure_mode_allow is set to; it ships with false.
+    open = False
+
     @classmethod
     def setUpClass(cls):
         cls.ending = []
         holder = tempfile.TemporaryDirectory(prefix="steadfast-envoy-")
         cls.addClassCleanup(holder.cleanup)
         cls.addClassCleanup(lambda: [stage.end(process) for process in cls.ending])
-        folder = pathlib.Path(holder.name)
+        cls.folder = folder = pathlib.Path(holder.name)
         model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Model)
         model.daemon_threads = True
         threading.Thread(target=model.serve_forever, daemon=True).start()
@@ -161,15 +164,16 @@ class Staged(unittest.TestCase):
         }
         for name, text in files.items():
             (folder / name).write_text(text)
-        cls.log = folder / "log"
-        cls.gateway = cls.start([stage.program(), "serve", "--config", "steadfast.toml"], folder, cls.log)
-        stage.wait(lambda: '"listening"' in cls.log.read_text(), "steadfast to listen", cls.log)
+        cls.begin()
 
-        # The file as it ships, but for the ports.
+        # The file as it ships, but for the ports and what a class changes.
         text = (DEPLOY / "envoy/envoy.yaml").read_text()
         for port, here in ((10000, cls.port), (9465, ext_proc), (8000, model.server_port)):
             assert text.count(f"port_value: {port} ") == 1, port
             text = text.replace(f"port_value: {port} ", f"port_value: {here} ")
+        assert text.count("failure_mode_allow: false") == 1
+        if cls.open:
+            text = text.replace("failure_mode_allow: false", "failure_mode_allow: true")
         (folder / "envoy.yaml").write_text(text)
         command = [BIN / "envoy", "--config-path", "envoy.yaml", "--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id"]
         cls.start(command, folder, folder / "envoy.log")
@@ -182,9 +186,18 @@ class Staged(unittest.TestCase):
         return cls.ending[-1]
 
     @classmethod
+    def begin(cls):
+        """Starts steadfast."""
+        cls.log = cls.folder / "log"
+        cls.gateway = cls.start([stage.program(), "serve", "--config", "steadfast.toml"], cls.folder, cls.log)
+        stage.wait(lambda: '"listening"' in cls.log.read_text(), "steadfast to listen", cls.log)
+
+    @classmethod
     def ready(cls):
+        """Whether an answer has been judged: Envoy is there, and has seen that steadfast is."""
         try:
-            return cls.ask("ready?")[0].status == 200
+            answer = cls.ask("ready?")[0]
+            return answer.status == 200 and "x-steadfast-verdict" in answer.headers
         except ConnectionRefusedError:
             return False
 
@@ -282,10 +295,77 @@ class Judged(Staged):
         self.assertEqual(json.loads(Model.seen[-1][2])["messages"][0]["content"], "A long question. " * 15_000)
 
 
-class WithoutSteadfast(Staged):
+class Outage(Staged):
+    """steadfast goes away and comes back."""
+
+    def setUp(self):
+        if self.gateway.poll() is not None:
+            self.begin()
+        stage.wait(self.ready, "Envoy to see that steadfast is there", self.log)
+
+    def kill(self):
+        self.gateway.kill()
+        self.gateway.wait()
+
+    def a_stream_is_broken_off(self):
+        """steadfast is killed during a stream: what was judged has left, and nothing that looks like an end follows it."""
+        said = GOOD * 8
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self.addCleanup(connection.close)
+        body = json.dumps({"model": "m", "stream": True, "messages": [{"role": "user", "content": said}]})
+        connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
+        answer = connection.getresponse()
+        got = answer.read(2000)
+        self.kill()
+        with self.assertRaises(http.client.IncompleteRead) as broken:
+            answer.read()
+        got += broken.exception.partial
+        self.assertEqual((answer.status, answer.headers["x-steadfast-verdict"]), (200, "streaming"))
+        self.assertTrue(b"".join(events(said)).startswith(got), "what has left is as it came")
+        self.assertNotIn(b"[DONE]", got)
+
+
+class FailClosed(Outage):
+    """As envoy.yaml ships."""
+
     def test_no_answer_leaves(self):
-        """Fail closed, as envoy.yaml says."""
-        stage.end(self.gateway)
-        answer, body, _ = self.ask(GOOD)
-        self.assertGreaterEqual(answer.status, 500)
-        self.assertNotIn(b"parcel", body)
+        self.kill()
+        # Before the health check has seen it, and after.
+        for seconds in (0, 3):
+            time.sleep(seconds)
+            for stream in (False, True):
+                answer, body, _ = self.ask(GOOD, stream=stream)
+                self.assertGreaterEqual(answer.status, 500)
+                self.assertNotIn(b"parcel", body)
+
+    def test_a_stream_is_broken_off(self):
+        self.a_stream_is_broken_off()
+
+
+class FailOpen(Outage):
+    """With failure_mode_allow: true."""
+
+    open = True
+
+    def test_answers_leave_unjudged_once_the_health_check_has_seen_that_nobody_judges(self):
+        answer, _, _ = self.ask(BAD)
+        self.assertEqual(answer.headers["x-steadfast-verdict"], "block", "as long as steadfast is there, it judges")
+        self.kill()
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            answer, body, _ = self.ask(GOOD)
+            # Which of the two it is in the first second is chance.
+            self.assertTrue(body == whole(GOOD) if answer.status == 200 else answer.status >= 500 and b"parcel" not in body, answer.status)
+        for stream in (False, True) * 12:
+            answer, body, ended = self.ask(GOOD, stream=stream)
+            self.assertEqual((answer.status, ended), (200, True))
+            self.assertTrue(body == (b"".join(events(GOOD)) if stream else whole(GOOD)), "every byte leaves")
+            self.assertNotIn("x-steadfast-verdict", answer.headers)
+
+    def test_a_stream_is_broken_off(self):
+        """Open or not: Envoy no longer has what steadfast held."""
+        self.a_stream_is_broken_off()
+
+
+if __name__ == "__main__":
+    unittest.main()
