@@ -183,7 +183,7 @@ class Model(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         try:
             self.events(said)
-        except BrokenPipeError:
+        except (BrokenPipeError, ConnectionResetError):
             pass  # the gateway cut the stream, as it should
         self.close_connection = True
 

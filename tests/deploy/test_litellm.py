@@ -98,6 +98,7 @@ class LiteLLM(unittest.TestCase):
         self.assertEqual((status, body.rstrip().endswith("data: [DONE]")), (200, True), body)
         _, body = self.ask("beside", "word", guardrails=["steadfast"], stream=True)
         self.assertIn("steadfast: house words", body)
+        self.assertNotIn("nightfall", body, "it has not left before it was judged")
 
     def test_as_the_gateway_before_the_provider(self):
         for stream in (False, True):
