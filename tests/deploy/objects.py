@@ -52,8 +52,10 @@ class Sound:
                     continue
                 for version in VERSIONS:
                     with self.subTest(built=name, kind=each["kind"], name=each["metadata"]["name"], version=version):
-                        kubernetes_validate.validate(each, version, strict=True)
-                        seen.add(version)
+                        # Where it has no schemas of a version it takes those of an older one, and says which.
+                        found = kubernetes_validate.validate(each, version, strict=True)
+                        self.assertEqual(found, version)
+                        seen.add(found)
         self.assertEqual(seen, set(VERSIONS))
 
     def test_there_is_a_gateway_in_each(self):
@@ -78,8 +80,11 @@ class Sound:
             for deployment, pod, container in gateways(objects):
                 ports, labels = {port["name"] for port in container["ports"]}, pod["metadata"]["labels"]
                 self.assertLessEqual(deployment["spec"]["selector"]["matchLabels"].items(), labels.items())
-                for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                    self.assertIn(container[probe]["httpGet"]["port"], ports, name)
+                # A pod that is not ready is not ill: only /livez may have it killed.
+                for probe, path in (("startupProbe", "/readyz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")):
+                    asked = container[probe]["httpGet"]
+                    self.assertIn(asked["port"], ports, name)
+                    self.assertEqual(asked["path"], path, f"{name}: {probe}")
                 for service in services:
                     self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
                     self.assertLessEqual(service["spec"]["selector"].items(), labels.items())
@@ -95,6 +100,16 @@ class Sound:
                 (service,) = services
                 self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
                 self.assertIn(monitor["spec"]["endpoints"][0]["port"], {port["name"] for port in service["spec"]["ports"]})
+
+    def test_apps_talk_to_the_sidecar_beside_them(self):
+        for name, objects in self.built.items():
+            for _, pod, container in gateways(objects):
+                apps = [each for each in pod["spec"]["containers"] if each is not container]
+                asked = [entry["value"] for app in apps for entry in app.get("env", []) if entry["name"] == "OPENAI_BASE_URL"]
+                # A sidecar, and only that, has apps beside it.
+                self.assertEqual(bool(asked), container in pod["spec"].get("initContainers", []), name)
+                listens = configuration(objects, pod)["server"]["listen"]
+                self.assertEqual(set(asked), {f"http://{listens}/v1"} if asked else set(), name)
 
     def test_pods_are_as_closed_as_they_can_be(self):
         for name, objects in self.built.items():

@@ -1,6 +1,7 @@
 """The image: its Dockerfile passes hadolint, its final stage is built offline with buildah from the program that is here, and what is in it runs as
 its user. And compose.yaml: it fits its schema, and what it mounts is there."""
 
+import http.server
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import yaml
@@ -66,6 +68,11 @@ class Compose(unittest.TestCase):
                 self.assertTrue(port.startswith("127.0.0.1:"), port)
         context = DOCKER / self.FILE["services"]["gateway"]["build"]["context"]
         self.assertEqual(context.resolve(), ROOT)
+
+    def test_the_gateway_writes_to_one_folder_only(self):
+        gateway = self.FILE["services"]["gateway"]
+        self.assertIs(gateway["read_only"], True)
+        self.assertEqual([mount.split(":")[1] for mount in gateway["volumes"] if not mount.endswith(":ro")], ["/var/lib/steadfast"])
 
     def test_the_services_find_each_other_and_the_dashboards(self):
         services = self.FILE["services"]
@@ -133,28 +140,46 @@ class Image(unittest.TestCase):
         size = {name: sum(path.stat().st_size for path in files if name in str(path)) / 1e6 for name in ("", "bin/steadfast", "onnxruntime.so", "classifiers")}
         print(f"\nimage: {size['']:.0f} MB, of which the program {size['bin/steadfast']:.0f}, ONNX Runtime {size['onnxruntime.so']:.0f}, "
               f"the classifier {size['classifiers']:.0f} ({stage.program()})")
+        if "release" in pathlib.Path(stage.program()).parts:
+            page = " ".join((DOCKER / "README.md").read_text().split())
+            said = re.search(r"release build: (\d+) MB, of which the program is (\d+) MB, ONNX Runtime (\d+) MB, the classifier (\d+) MB", page).groups()
+            for (name, real), written in zip(size.items(), said, strict=True):
+                self.assertAlmostEqual(real, int(written), delta=real / 10, msg=f"deploy/docker/README.md: {name or 'all'}")
 
     def test_its_classifier_and_policies_are_good(self):
         self.assertIn("classifier /usr/local", self.inside("check", "--upstream", "http://127.0.0.1:1"))
         self.inside("classifier", "verify")
         self.inside("health", "--admin", "127.0.0.1:1", status=1)
 
-    def test_it_serves_and_is_healthy(self):
-        ports = stage.free_port(), stage.free_port()
-        listen, admin = (f"127.0.0.1:{port}" for port in ports)
-        command = ["chroot", f"--userspec={USER}:{USER}", self.root, "/usr/local/bin/steadfast"]
-        serve = [*command, "serve", "--upstream", "http://127.0.0.1:1", "--listen", listen, "--admin", admin]
+    def test_it_serves_and_is_healthy_on_a_read_only_root(self):
+        """As compose.yaml and the Kubernetes objects run it: nothing but the incidents' folder can be written to."""
+        model = http.server.ThreadingHTTPServer(("127.0.0.1", 0), stage.Model)
+        model.daemon_threads = True
+        threading.Thread(target=model.serve_forever, daemon=True).start()
+        self.addCleanup(lambda: (model.shutdown(), model.server_close()))
+        state = self.work / "state"
+        state.mkdir()
+        os.chown(state, USER, USER)
+        listen, admin = (f"127.0.0.1:{port}" for port in (stage.free_port(), stage.free_port()))
+        # A mount namespace of its own, so that the others see the root as it was. Even root cannot write there.
+        readonly = '''mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && mount --bind "$2" "$1/var/lib/steadfast" || exit 9
+            ! touch "$1/tmp/file" 2>&- || exit 8
+            root=$1; shift 2; exec chroot --userspec="$OWNER" "$root" /usr/local/bin/steadfast "$@"'''
+        serve = ["serve", "--upstream", f"http://127.0.0.1:{model.server_port}", "--listen", listen, "--admin", admin]
+        command = ["unshare", "--mount", "sh", "-c", readonly, "sh", self.root, state, *serve]
+        environment = {"PATH": os.environ["PATH"], "OWNER": f"{USER}:{USER}", "STEADFAST_INCIDENTS__STORE": "/var/lib/steadfast/incidents.db"}
         log = self.work / "log"
-        environment = {"PATH": os.environ["PATH"], "STEADFAST_INCIDENTS__STORE": "/var/lib/steadfast/incidents.db"}
         with log.open("w") as sink:
-            process = subprocess.Popen(serve, env=environment, stdout=sink, stderr=sink)
+            process = subprocess.Popen(command, env=environment, stdout=sink, stderr=sink)
         try:
-            stage.wait(lambda: stage.fetch(f"http://{admin}/readyz")[0] == 200, "the image to be ready", log)
-            self.assertTrue(run(*command, "health", "--admin", f"http://{admin}").startswith("ready; "))
+            stage.wait(lambda: stage.fetch(f"http://{admin}/readyz")[0] == 200 or process.poll(), "the image to be ready", log)
+            self.assertIsNone(process.poll(), log.read_text())
+            health = ["chroot", f"--userspec={USER}:{USER}", self.root, "/usr/local/bin/steadfast", "health", "--admin", f"http://{admin}"]
+            self.assertTrue(run(*health).startswith("ready; "))
             body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "hi"}]}).encode()
-            status, _ = stage.fetch(f"http://{listen}/v1/chat/completions", body, {"content-type": "application/json"})
-            self.assertEqual(status, 502)
-            self.assertTrue((self.root / "var/lib/steadfast/incidents.db").exists())
+            status, answer = stage.fetch(f"http://{listen}/v1/chat/completions", body, {"content-type": "application/json"})
+            self.assertEqual((status, json.loads(answer)["choices"][0]["message"]["content"] in stage.GOOD), (200, True), answer)
+            self.assertTrue((state / "incidents.db").exists())
         finally:
             process.terminate()
             self.assertEqual(process.wait(60), 0)

@@ -68,6 +68,10 @@ class Configurations(unittest.TestCase):
             with self.subTest(shown[0][1][:80]):
                 self.check(shown, "check", "--config", "FOLDER/steadfast.toml", "--classifier", classifier)
 
+    def test_the_configuration_beside_envoy_is_taken_by_the_program(self):
+        file = ROOT / "deploy/envoy/steadfast.toml"
+        self.check([("steadfast.toml", file.read_text())], "check", "--config", "FOLDER/steadfast.toml", "--classifier", str(ROOT / "classifiers/collapse"))
+
     def test_the_first_policy_does_what_is_written_down(self):
         shown = files((ROOT / "docs/first-policy.md").read_text())
         self.assertEqual([name for name, _ in shown], ["persona.toml", "policy.toml", "policy.test.toml", "steadfast.toml"])

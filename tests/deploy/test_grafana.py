@@ -70,6 +70,17 @@ class Files(unittest.TestCase):
             for panel in found:
                 self.assertTrue(panel["title"] and panel["description"].endswith("."), f"{name}: {panel['title']}")
 
+    def test_each_board_has_its_rows_variables_and_annotations(self):
+        rows = {
+            "steadfast.json": ["Traffic", "Guard", "Drift", "Classifier", "Operation"],
+            "persona-drift.json": ["Answers", "Conversations", "Fleet"],
+        }
+        found = {name: json.loads(text) for name, text in boards().items()}
+        self.assertEqual(rows, {name: [panel["title"] for panel in board["panels"] if panel["type"] == "row"] for name, board in found.items()})
+        for name, board in found.items():
+            self.assertLessEqual({"route", "persona", "model"}, {variable["name"] for variable in board["templating"]["list"]}, name)
+            self.assertEqual([mark["name"] for mark in board["annotations"]["list"]], ["reloads", "incidents"], name)
+
     def test_each_query_heeds_every_variable_that_its_metrics_have_a_label_for(self):
         known, heeded = documented_metrics(), set()
         for name, text in boards().items():
