@@ -18,8 +18,13 @@ fn policy(word: &str) -> String {
 }
 
 async fn upstream() -> Upstream {
-    let body = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"apples and pears"},"finish_reason":"stop"}]}"#;
-    Upstream::always(Script::json(200, body)).await
+    saying("apples and pears").await
+}
+
+async fn saying(text: &str) -> Upstream {
+    let choice = serde_json::json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
+    let body = serde_json::json!({ "id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice] });
+    Upstream::always(Script::json(200, &body.to_string())).await
 }
 
 async fn rule(gateway: std::net::SocketAddr) -> Option<String> {
@@ -67,25 +72,57 @@ async fn a_config_map_that_swaps_its_link_is_noticed() {
          [[upstream]]\nname = \"main\"\nurl = \"{}\"\n[[route]]\npolicy = \"mount/policy.toml\"\n",
         upstream.url()
     ));
-    folder.write("mount/..2026_01/policy.toml", &policy("apples"));
-    symlink("..2026_01", folder.path("mount/..data")).unwrap();
-    symlink("..data/policy.toml", folder.path("mount/policy.toml")).unwrap();
+    swap(&folder.path("mount"), "..2026_01", &[("policy.toml", &policy("apples"))]);
     let gateway = Gateway::start(folder).await;
     assert_eq!(rule(gateway.addr).await.as_deref(), Some("no apples"));
     for (version, word) in [("..2026_02", "pears"), ("..2026_03", "and")] {
-        swap(&gateway.folder.path("mount"), version, &policy(word));
+        swap(&gateway.folder.path("mount"), version, &[("policy.toml", &policy(word))]);
         becomes(gateway.addr, &format!("no {word}")).await;
     }
 }
 
-/// What the kubelet does: writes a new folder, points a new link at it, and renames that over the old one.
-fn swap(mount: &Path, version: &str, text: &str) {
-    std::fs::create_dir(mount.join(version)).unwrap();
-    std::fs::write(mount.join(version).join("policy.toml"), text).unwrap();
+#[tokio::test]
+async fn so_are_config_maps_of_the_configuration_the_policies_and_the_personas() {
+    let upstream = saying("My name is Grok, built by xAI. Have some apples.").await;
+    let config = |policy: &str| {
+        let route = format!("[[route]]\npolicy = \"policies/{policy}.toml\"\npersona = \"personas/own.toml\"\n");
+        crate::support::gateway::config(&upstream.url(), &route)
+    };
+    let persona =
+        |name: &str, maker: &str| format!("name = \"{name}\"\n[identity]\nmaker = \"{maker}\"\nis = \"an AI assistant\"\n");
+    let identity = "[[rule]]\nname = \"identity\"\nlabels = [\"identity_swap\"]\nat_least = \"calibrated\"\naction = \"block\"\n\
+                    [[rule]]\nname = \"odd\"\npatterns = ['apples']\naction = \"flag\"\n";
+    let folder = Folder::new("");
+    std::fs::remove_file(folder.path("steadfast.toml")).unwrap();
+    swap(folder.root(), "..1", &[("steadfast.toml", &config("identity"))]);
+    swap(&folder.path("policies"), "..1", &[("identity.toml", identity), ("apples.toml", &policy("apples"))]);
+    swap(&folder.path("personas"), "..1", &[("own.toml", &persona("Aria", "Acme"))]);
+    let gateway = Gateway::start(folder).await;
+    assert_eq!(rule(gateway.addr).await.as_deref(), Some("identity"));
+
+    swap(&gateway.folder.path("personas"), "..2", &[("own.toml", &persona("Grok", "xAI"))]);
+    becomes(gateway.addr, "odd").await;
+    swap(gateway.folder.root(), "..2", &[("steadfast.toml", &config("apples"))]);
+    becomes(gateway.addr, "no apples").await;
+    swap(&gateway.folder.path("personas"), "..3", &[("own.toml", &persona("Aria", "Acme"))]);
+    swap(gateway.folder.root(), "..3", &[("steadfast.toml", &config("identity"))]);
+    becomes(gateway.addr, "identity").await;
+    assert_eq!(gateway.metric("steadfast_policy_reloads_total", &["\"failure\""]), 0.0);
+}
+
+/// What the kubelet does: writes a new folder, points a new link at it, and renames that over the old one. The first time it makes the links too.
+fn swap(mount: &Path, version: &str, files: &[(&str, &str)]) {
+    std::fs::create_dir_all(mount.join(version)).unwrap();
+    for (name, text) in files {
+        std::fs::write(mount.join(version).join(name), text).unwrap();
+    }
     symlink(version, mount.join("..data_tmp")).unwrap();
-    let old = std::fs::read_link(mount.join("..data")).unwrap();
+    let old = std::fs::read_link(mount.join("..data"));
     std::fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
-    std::fs::remove_dir_all(mount.join(old)).unwrap();
+    match old {
+        Ok(old) => std::fs::remove_dir_all(mount.join(old)).unwrap(),
+        Err(_) => files.iter().for_each(|(name, _)| symlink(format!("..data/{name}"), mount.join(name)).unwrap()),
+    }
 }
 
 #[tokio::test]

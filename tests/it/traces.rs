@@ -183,6 +183,25 @@ async fn over_http() {
 }
 
 #[tokio::test]
+async fn each_window_of_an_answer_has_a_span() {
+    let (received, url) = receiver().await;
+    let said: Vec<String> = (0..20).map(|number| format!("Parcel {number} is on its way.")).collect();
+    let upstream = Upstream::always(chat(&said.join(" "))).await;
+    let classifier = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/classifier");
+    let more = format!("[classifier]\npath = \"{classifier}\"\nworkers = 1\n[telemetry]\notlp = \"{url}\"\n");
+    let gateway = Gateway::before(&upstream.url(), &more).await;
+    assert_eq!(ask(&gateway).await.status(), 200);
+    gateway.stop().await;
+    let spans = received.spans();
+    let exchange = spans.iter().find(|span| span.kind == 2).expect("the exchange's span");
+    let windows: Vec<&Span> = spans.iter().filter(|span| span.name == "score window").collect();
+    assert_eq!(attributes(&exchange.attributes)["steadfast.windows"], windows.len(), "{spans:#?}");
+    assert_eq!(windows.len(), 2, "{spans:#?}");
+    assert!(windows.iter().all(|window| window.parent_span_id == exchange.span_id));
+    assert_ne!(windows[0].span_id, windows[1].span_id);
+}
+
+#[tokio::test]
 async fn spans_leave_while_the_gateway_runs_and_a_callers_wish_not_to_be_traced_is_kept() {
     let (received, url) = receiver().await;
     let upstream = Upstream::always(chat("All is well.")).await;
@@ -205,9 +224,12 @@ async fn a_receiver_that_is_away_or_silent_holds_nobody_up_and_what_is_lost_is_c
     let upstream = Upstream::always(chat("All is well.")).await;
     for url in ["http://127.0.0.1:1".to_owned(), format!("http://{}/v1/traces", silent.local_addr().unwrap())] {
         let gateway = Gateway::before(&upstream.url(), &format!("[telemetry]\notlp = \"{url}\"\n")).await;
+        let asking = Instant::now();
         for _ in 0..20 {
             assert_eq!(ask(&gateway).await.status(), 200);
         }
+        // Were one of them to wait for the receiver, it would be for a call's whole time limit.
+        assert!(asking.elapsed() < Duration::from_secs(2), "{url}: {:?}", asking.elapsed());
         let metrics = gateway.parts().metrics.clone();
         let stopping = Instant::now();
         gateway.stop().await;
