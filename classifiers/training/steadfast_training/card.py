@@ -40,6 +40,7 @@ BEGUN = {
     "0.2.0": "One run from the pretrained encoder.",
     "0.3.0": "Goes on from the int8 weights that 0.2.0 shipped, with more hand-written pairs, and is the mean of those weights and of what they became.",
     "0.4.0": "Goes on from the int8 weights that 0.3.0 shipped, with 2,060 more hand-written pairs, and is the mean of those weights and of what they became.",
+    "0.5.0": "Goes on from the int8 weights that 0.4.0 shipped, with 1,873 more hand-written pairs, and is the mean of those weights and of what they became.",
 }
 
 
