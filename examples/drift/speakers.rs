@@ -1,4 +1,4 @@
-//! Real speakers, fictional and not: how well scores and signals tell a speaker from another one, and how soon a calibrated persona's chart
+//! Real speakers, fictional, human, and agents at work: how well scores and signals tell a speaker from another one, and how soon a calibrated persona's chart
 //! sees that another one has taken over.
 //!
 //! A speaker's first answers stand in its persona file (12 as examples, with 8 of other speakers as counterexamples) and are not measured. Of
@@ -7,7 +7,7 @@
 //! others sound like, calibration learns from the rest of them, so that it has never heard those two.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use steadfast::drift::{Baseline, Cusum, Residuals};
 use steadfast::persona::Persona;
@@ -20,6 +20,12 @@ use crate::data::{Row, rows};
 use crate::judge::{Judge, Judged};
 use crate::{mean, median};
 
+/// Whose answers, and the files that they are in.
+const SOURCES: [(&str, &[&str]); 3] = [
+    ("Chat-Haruhi", &["chat_haruhi"]),
+    ("RealPersonaChat", &["real_persona_chat"]),
+    ("Agents", &["tau_airline", "schema_guided_dialogue"]),
+];
 const EXAMPLES: usize = 12;
 const COUNTEREXAMPLES: usize = 8;
 /// Answers that make a speaker worth a persona file.
@@ -28,7 +34,7 @@ const FEWEST: usize = EXAMPLES + 24;
 const CALIBRATED: usize = EXAMPLES + 400;
 /// Speakers of a language and answers of each that are measured: of those with a calibration of their own, and of the others, of whom only
 /// is told how well they are told apart. Calibrated together, how speakers differ would pass for drift.
-const MOST_CALIBRATED: (usize, usize) = (9, EXAMPLES + 1200);
+const MOST_CALIBRATED: (usize, usize) = (9, EXAMPLES + 2400);
 const MOST_OTHERS: (usize, usize) = (40, EXAMPLES + 120);
 const RUN: usize = 20;
 const OTHERS: usize = 2;
@@ -62,8 +68,8 @@ struct Group {
 
 pub async fn print(judge: &Judge, data: &Path) {
     let mut groups: BTreeMap<(&str, String), Group> = BTreeMap::new();
-    for (source, file) in [("Chat-Haruhi", "chat_haruhi"), ("RealPersonaChat", "real_persona_chat")] {
-        let speakers = read(&data.join(format!("persona/{file}.jsonl.gz")));
+    for (source, files) in SOURCES {
+        let speakers = read(files.iter().map(|file| data.join(format!("persona/{file}.jsonl.gz"))));
         for ((lang, name), own) in &speakers {
             let group = groups.entry((source, lang.clone())).or_default();
             let (into, most) = if own.len() >= CALIBRATED && group.calibrated.len() < MOST_CALIBRATED.0 {
@@ -290,9 +296,9 @@ fn auroc(high: &[f64], low: &[f64]) -> Option<f64> {
 }
 
 /// Speakers with enough answers, by language and name.
-fn read(path: &Path) -> BTreeMap<(String, String), Vec<Row>> {
+fn read(files: impl Iterator<Item = PathBuf>) -> BTreeMap<(String, String), Vec<Row>> {
     let mut speakers: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
-    for row in rows(path).into_iter().filter(|row| row.in_character) {
+    for row in files.flat_map(|file| rows(&file)).filter(|row| row.in_character) {
         let name = row.character.clone().or_else(|| row.system.clone()).unwrap_or_default();
         speakers.entry((row.lang.clone(), name)).or_default().push(row);
     }
