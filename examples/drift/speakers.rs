@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use steadfast::drift::{Baseline, Cusum, Residuals};
 use steadfast::persona::Persona;
 use steadfast::persona::calibrate::Answer;
-use steadfast::persona::voice::{FOLDS, Lesson, Voice, Voiceprint};
+use steadfast::persona::voice::{self, Learned, Spoken, Voice, Voiceprint};
 use steadfast::score::Signals;
 
 use crate::charts::{Calibrated, delay, delays_of_swaps, false_alarms, residuals};
@@ -115,7 +115,7 @@ async fn measure(judge: &Judge, own: &[Row], others: &[&Vec<Row>]) -> Measured {
         persona.thresholds.voiceprint = print.cloned();
         persona
     };
-    let whole = with(learned.as_ref().map(|(whole, _)| whole));
+    let whole = with(learned.as_ref().map(|learned| &learned.whole));
     let voices = [(&whole, true), (&persona, true), (&persona, false)].map(|(persona, asked)| {
         let voice = Voice::of(persona);
         let of = |rows: &mut dyn Iterator<Item = &Row>| -> Vec<f64> {
@@ -128,7 +128,7 @@ async fn measure(judge: &Judge, own: &[Row], others: &[&Vec<Row>]) -> Measured {
     let snapshot = judge.persona(whole);
     let mut halves = [Vec::new(), Vec::new()];
     for (fold, run) in taught.iter().enumerate() {
-        let print = learned.as_ref().map(|(_, folds)| &folds[fold % folds.len()]);
+        let print = learned.as_ref().map(|learned| &learned.folds[fold % learned.folds.len()]);
         halves[0].push(judge.all(&judge.persona(with(print)), *run).await);
     }
     for run in tried {
@@ -142,15 +142,15 @@ async fn measure(judge: &Judge, own: &[Row], others: &[&Vec<Row>]) -> Measured {
 }
 
 /// The voice as `steadfast calibrate --others` learns it, a run in a fold.
-fn learn(taught: &[&[Row]], others: &[&Vec<Row>]) -> Option<(Voiceprint, [Voiceprint; FOLDS])> {
-    let mut lesson = Lesson::new();
-    let own = || taught.iter().enumerate().flat_map(|(fold, run)| run.iter().map(move |row| (fold, row)));
-    own().for_each(|(fold, row)| lesson.own(fold, &row.response, row.prompt.as_deref()));
-    let each = (LEARNED_OTHERS / others.len().max(1)).max(1);
-    for row in others.iter().flat_map(|other| other.iter().take(each)) {
-        lesson.other(&row.response, row.prompt.as_deref());
+fn learn(taught: &[&[Row]], others: &[&Vec<Row>]) -> Option<Learned> {
+    fn spoken(fold: usize, row: &Row) -> Spoken<'_> {
+        Spoken { fold, answer: &row.response, asked: row.prompt.as_deref() }
     }
-    lesson.learn(own().map(|(fold, row)| (fold, row.response.as_str(), row.prompt.as_deref()))).ok()
+    let own: Vec<Spoken<'_>> =
+        taught.iter().enumerate().flat_map(|(fold, run)| run.iter().map(move |row| spoken(fold, row))).collect();
+    let each = (LEARNED_OTHERS / others.len().max(1)).max(1);
+    let others = others.iter().enumerate().flat_map(|(fold, other)| other.iter().take(each).map(move |row| spoken(fold, row)));
+    voice::learn(&own, &others.collect::<Vec<_>>()).ok()
 }
 
 /// The persona file that an operator would write for a speaker.

@@ -113,7 +113,7 @@ impl CalibrateArgs {
             }
         };
         let (rows, unread) = voice::rows(&input)?;
-        let learned = others.map(|others| voice::Learned::of(&rows, &input, &Input::File(others))).transpose()?;
+        let learned = others.map(|others| voice::learned(&rows, &input, &Input::File(others))).transpose()?;
         let prints = learned.as_ref().map_or_else(|| vec![None], |learned| learned.folds.iter().cloned().map(Some).collect());
         let snapshots = prints.into_iter().map(|print| judge.snapshot_of(&policy, voice::with(&character, print)));
         let snapshots = match snapshots.collect::<Result<Vec<Snapshot>, _>>() {
@@ -135,14 +135,15 @@ impl CalibrateArgs {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         found.thresholds.calibrated_at = Some(now);
         found.thresholds.classifier = Some(judge.classifier.as_str().into());
+        let told = learned.as_ref().map(|learned| learned.told);
         found.thresholds.voiceprint = learned.map(|learned| learned.whole);
 
         let section = write::section(&found.thresholds);
         let mut out = output::results();
         match format {
-            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&json(&found, &judge))?)?,
+            Format::Json => writeln!(out, "{}", serde_json::to_string_pretty(&json(&found, &judge, told))?)?,
             Format::Table => {
-                table(&mut out, &found, &wanted)?;
+                table(&mut out, &found, &wanted, told)?;
                 if !write {
                     writeln!(out, "\n{section}")?;
                 }
@@ -206,7 +207,7 @@ async fn measure_row(row: &Row, snapshot: &Snapshot) -> Result<Vec<Answer>, Stri
 }
 
 /// Writes what was found for people.
-fn table(out: &mut dyn Write, found: &Found, wanted: &Wanted) -> anyhow::Result<()> {
+fn table(out: &mut dyn Write, found: &Found, wanted: &Wanted, told: Option<f64>) -> anyhow::Result<()> {
     let paint = Paint::of_process();
     let thresholds = &found.thresholds;
     let responses = usize::try_from(thresholds.responses.unwrap_or_default()).unwrap_or(usize::MAX);
@@ -232,8 +233,12 @@ fn table(out: &mut dyn Write, found: &Found, wanted: &Wanted) -> anyhow::Result<
         }
     }
     table.write(out, |row, _, _, padded| if row == 0 { paint.faint(&padded) } else { padded })?;
-    if thresholds.voiceprint.is_some() {
-        writeln!(out, "\nthe voice was learned from these responses and from those of others")?;
+    if let Some(told) = told {
+        let told = told * 100.0;
+        writeln!(
+            out,
+            "\nthe voice was learned: it takes the other's answer for less like the persona in {told:.0} of 100 pairs (50 is a guess)"
+        )?;
     }
     match (&thresholds.drift, &found.no_drift) {
         (Some(drift), _) => {
@@ -263,7 +268,7 @@ fn table(out: &mut dyn Write, found: &Found, wanted: &Wanted) -> anyhow::Result<
     Ok(())
 }
 
-fn json(found: &Found, judge: &Judge) -> serde_json::Value {
+fn json(found: &Found, judge: &Judge, told: Option<f64>) -> serde_json::Value {
     let thresholds = &found.thresholds;
     let labels: serde_json::Map<_, _> = Label::ALL
         .into_iter()
@@ -286,7 +291,7 @@ fn json(found: &Found, judge: &Judge) -> serde_json::Value {
         "labels": labels,
         "voice": thresholds.voice.map(crate::score::Score::get),
         "register": thresholds.register.map(crate::score::Score::get),
-        "voiceprint": thresholds.voiceprint.is_some(),
+        "voice_told_apart": told,
         "drift": thresholds.drift.as_ref().map(|drift| json!({
             "limit": drift.limit,
             "allowance": drift.allowance,

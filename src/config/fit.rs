@@ -99,13 +99,14 @@ pub fn idle(route: &Route, policy: &Policy, persona: &Persona) -> Vec<Problem> {
         return vec![Problem { key: "rule".to_owned(), ..told }];
     }
     let missing = |signal: &str| match signal {
-        "voice" => (!Voice::is_known(persona)).then_some("8 examples and 4 counterexamples"),
-        _ => (!Register::is_known(persona)).then_some("languages or examples"),
+        "voice" => (!Voice::is_known(persona))
+            .then_some("8 examples and 4 counterexamples under [voice], or a voice that steadfast calibrate --others learns"),
+        _ => (!Register::is_known(persona)).then_some("languages or examples under [voice]"),
     };
     let rules = policy.rules.iter().enumerate().filter_map(|(index, rule)| Some((index, rule.signal?.0)));
     let silent = rules.filter_map(|(index, signal)| {
         let message = format!("the rule never fires: {signal} is not measured for persona {}", persona.name);
-        let help = format!("give the persona {} under [voice]", missing(signal)?);
+        let help = format!("give the persona {}", missing(signal)?);
         Some(Problem { key: format!("rule[{index}].signal"), ..Problem::of_file(&policy_file(route), message, Some(&help)) })
     });
     silent.collect()

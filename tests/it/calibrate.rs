@@ -135,7 +135,15 @@ fn a_voice_is_learned_from_what_tells_it_from_others() {
     assert_eq!(measured("rain is what it is today and tomorrow, arr matey"), None, "without examples there is no voice");
 
     let ran = place.run(&[&CALIBRATE[..], &rate, &["--others", "others.jsonl"]].concat());
-    assert!(ran.status == 0 && ran.out.contains("the voice was learned"), "{}{}", ran.out, ran.err);
+    assert!(
+        ran.status == 0
+            && ran
+                .out
+                .contains("the voice was learned: it takes the other's answer for less like the persona in 100 of 100 pairs"),
+        "{}{}",
+        ran.out,
+        ran.err
+    );
     let own = measured("rain is what it is today and tomorrow, arr matey").unwrap();
     let other = measured("rain is what it is today and tomorrow, with best regards").unwrap();
     assert!(own < 0.5 && other > own + 0.3, "{own} {other}");

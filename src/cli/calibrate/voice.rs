@@ -3,39 +3,29 @@
 use super::{Input, Row, say};
 use crate::cli::output::{self, Work, count};
 use crate::persona::Persona;
-use crate::persona::voice::{FOLDS, Lesson, TooFew, Voiceprint};
+use crate::persona::voice::{Learned, Spoken, TooFew, Voiceprint, learn};
 
-/// A voice, and for each fold the one that the other folds teach.
-pub(super) struct Learned {
-    pub(super) whole: Voiceprint,
-    pub(super) folds: [Voiceprint; FOLDS],
+/// A voice from the persona's rows, each in the fold of its place, and a file of others'.
+pub(super) fn learned(own: &[(usize, Row)], input: &Input, others: &Input) -> anyhow::Result<Learned> {
+    let (theirs, bad) = rows(others)?;
+    anyhow::ensure!(bad == 0, "{others}: {} could not be read; nothing was calibrated", count(bad, "row"));
+    let (own, theirs) = (all_answers(own), all_answers(&theirs));
+    learn(&spoken(&own), &spoken(&theirs)).map_err(|error| {
+        let file = if let TooFew::Own(_) = error { input } else { others };
+        anyhow::anyhow!("{file}: {error}")
+    })
 }
 
-impl Learned {
-    /// From the persona's rows, each in the fold of its place, and a file of others'.
-    pub(super) fn of(own: &[(usize, Row)], input: &Input, others: &Input) -> anyhow::Result<Self> {
-        let mut lesson = Lesson::new();
-        for (fold, (_, row)) in own.iter().enumerate() {
-            answers(row).for_each(|(answer, asked)| lesson.own(fold, &answer, asked.as_deref()));
-        }
-        let (theirs, bad) = rows(others)?;
-        anyhow::ensure!(bad == 0, "{others}: {} could not be read; nothing was calibrated", count(bad, "row"));
-        for (_, row) in &theirs {
-            answers(row).for_each(|(answer, asked)| lesson.other(&answer, asked.as_deref()));
-        }
-        let again: Vec<(usize, String, Option<String>)> = own
-            .iter()
-            .enumerate()
-            .flat_map(|(fold, (_, row))| answers(row).map(move |(answer, asked)| (fold, answer, asked)).collect::<Vec<_>>())
-            .collect();
-        let (whole, folds) = lesson
-            .learn(again.iter().map(|(fold, answer, asked)| (*fold, answer.as_str(), asked.as_deref())))
-            .map_err(|error| match error {
-            TooFew::Own(_) => anyhow::anyhow!("{input}: {error}"),
-            TooFew::Others(_) => anyhow::anyhow!("{others}: {error}"),
-        })?;
-        Ok(Learned { whole, folds })
-    }
+/// Every answer, with its row's place and what it answers.
+fn all_answers(rows: &[(usize, Row)]) -> Vec<(usize, String, Option<String>)> {
+    rows.iter()
+        .enumerate()
+        .flat_map(|(place, (_, row))| answers(row).map(move |(answer, asked)| (place, answer, asked)))
+        .collect()
+}
+
+fn spoken(answers: &[(usize, String, Option<String>)]) -> Vec<Spoken<'_>> {
+    answers.iter().map(|(fold, answer, asked)| Spoken { fold: *fold, answer, asked: asked.as_deref() }).collect()
 }
 
 /// The persona as it is measured: with this voice, and not with the one that an earlier calibration left in the file.

@@ -7,7 +7,7 @@
 mod print;
 mod vector;
 
-pub use print::{FEWEST_OTHERS, FEWEST_OWN, FOLDS, Lesson, TooFew, Voiceprint};
+pub use print::{FEWEST_OTHERS, FEWEST_OWN, FOLDS, Learned, Spoken, TooFew, Voiceprint, learn};
 use vector::{Vector, dot, sum, vector};
 
 use crate::detect::{Detector, Finding, Silent, Watch};

@@ -43,79 +43,76 @@ pub enum TooFew {
     Others(usize),
 }
 
-/// Answers to learn a voice from.
-pub struct Lesson {
-    folds: [Moments; FOLDS],
-    others: Moments,
+/// An answer to learn a voice from.
+#[derive(Clone, Copy, Debug)]
+pub struct Spoken<'a> {
+    /// The part that it belongs to, modulo [`FOLDS`]. A conversation's answers belong into one: each says something of the next.
+    pub fold: usize,
+    /// The answer.
+    pub answer: &'a str,
+    /// What it answers.
+    pub asked: Option<&'a str>,
+}
+
+/// What was learned.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    /// The voice that all of it teaches.
+    pub whole: Voiceprint,
+    /// For each fold the voice that the others teach, which its own answers can be measured by.
+    pub folds: [Voiceprint; FOLDS],
+    /// How often another's answer is farther away than the persona's, of all pairs (AUROC; 0.5 is a guess), measured by what neither taught.
+    pub told: f64,
+}
+
+/// Learns a persona's voice from what tells its answers from others'.
+///
+/// # Errors
+/// There are too few that are long enough.
+pub fn learn(own: &[Spoken<'_>], others: &[Spoken<'_>]) -> Result<Learned, TooFew> {
+    let long = |spoken: &[Spoken<'_>]| -> Vec<(usize, Vector)> {
+        let enough = spoken.iter().filter(|one| vector::says_enough(one.answer, FEWEST_LETTERS));
+        enough.map(|one| (one.fold % FOLDS, vector::answer(one.answer, one.asked))).collect()
+    };
+    let (own, others) = (long(own), long(others));
+    if own.len() < FEWEST_OWN {
+        return Err(TooFew::Own(own.len()));
+    }
+    if others.len() < FEWEST_OTHERS {
+        return Err(TooFew::Others(others.len()));
+    }
+    let rest = |all: &[(usize, Vector)], without: Option<usize>| {
+        let mut moments = Moments::new();
+        all.iter().filter(|(fold, _)| Some(*fold) != without).for_each(|(_, vector)| moments.add(vector));
+        moments
+    };
+    let all_others = rest(&others, None);
+    let folds: [_; FOLDS] = std::array::from_fn(|fold| discriminant(&rest(&own, Some(fold)), &all_others));
+    // What each answer comes to by what its fold did not teach.
+    let measured = |by: &[Box<[i8; BUCKETS]>; FOLDS], all: &[(usize, Vector)]| -> Vec<(usize, f64)> {
+        all.iter().map(|(fold, vector)| (*fold, against(&by[*fold], vector))).collect()
+    };
+    let near = measured(&folds, &own);
+    // To tell the two apart the others' answers must not have taught it either.
+    let neither: [_; FOLDS] = std::array::from_fn(|fold| discriminant(&rest(&own, Some(fold)), &rest(&others, Some(fold))));
+    let told = auroc(&measured(&neither, &others), &measured(&neither, &own));
+    let print = |weights: Box<[i8; BUCKETS]>, without: Option<usize>| {
+        let values = near.iter().filter(|(fold, _)| Some(*fold) != without).map(|(_, value)| *value);
+        let (mean, deviation) = spread(values);
+        Voiceprint { weights, mean, deviation }
+    };
+    Ok(Learned {
+        whole: print(discriminant(&rest(&own, None), &all_others), None),
+        folds: std::array::from_fn(|fold| print(folds[fold].clone(), Some(fold))),
+        told,
+    })
 }
 
 /// Counts and sums of vectors.
-#[derive(Clone)]
 struct Moments {
     count: usize,
     sum: Vec<f64>,
     squares: Vec<f64>,
-}
-
-impl Lesson {
-    /// No answers yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Lesson { folds: std::array::from_fn(|_| Moments::new()), others: Moments::new() }
-    }
-
-    /// The persona's own answer, with what it answers. A conversation's answers belong into one fold: each says something of the next.
-    pub fn own(&mut self, fold: usize, answer: &str, asked: Option<&str>) {
-        self.folds[fold % FOLDS].add(answer, asked);
-    }
-
-    /// An answer that is not the persona's.
-    pub fn other(&mut self, answer: &str, asked: Option<&str>) {
-        self.others.add(answer, asked);
-    }
-
-    /// The voice that all of it teaches, and for each fold the one that the others teach, which its own answers can be measured by.
-    /// `own`: the persona's answers again, with their folds.
-    ///
-    /// # Errors
-    /// There are too few.
-    pub fn learn<'a>(
-        &self,
-        own: impl Iterator<Item = (usize, &'a str, Option<&'a str>)>,
-    ) -> Result<(Voiceprint, [Voiceprint; FOLDS]), TooFew> {
-        let all = self.folds.iter().fold(Moments::new(), Moments::with);
-        if all.count < FEWEST_OWN {
-            return Err(TooFew::Own(all.count));
-        }
-        if self.others.count < FEWEST_OTHERS {
-            return Err(TooFew::Others(self.others.count));
-        }
-        let rest: [Moments; FOLDS] = std::array::from_fn(|left_out| {
-            let others = self.folds.iter().enumerate().filter(|(fold, _)| *fold != left_out);
-            others.fold(Moments::new(), |sum, (_, moments)| sum.with(moments))
-        });
-        let weights: [_; FOLDS] = std::array::from_fn(|fold| discriminant(&rest[fold], &self.others));
-        // What each answer comes to by what it did not teach.
-        let mut measured: [Vec<f64>; FOLDS] = std::array::from_fn(|_| Vec::new());
-        for (fold, answer, asked) in own.filter(|(_, answer, _)| vector::says_enough(answer, FEWEST_LETTERS)) {
-            let fold = fold % FOLDS;
-            measured[fold].push(against(&weights[fold], &vector::answer(answer, asked)));
-        }
-        let print = |weights: Box<[i8; BUCKETS]>, without: Option<usize>| {
-            let values = measured.iter().enumerate().filter(|(fold, _)| Some(*fold) != without).flat_map(|(_, values)| values);
-            let (mean, deviation) = spread(values.copied());
-            Voiceprint { weights, mean, deviation }
-        };
-        let whole = print(discriminant(&all, &self.others), None);
-        let mut weights = weights.into_iter().enumerate();
-        Ok((whole, std::array::from_fn(|_| weights.next().map(|(fold, weights)| print(weights, Some(fold))).expect("one each"))))
-    }
-}
-
-impl Default for Lesson {
-    fn default() -> Self {
-        Lesson::new()
-    }
 }
 
 impl Voiceprint {
@@ -153,23 +150,13 @@ impl Moments {
         Moments { count: 0, sum: vec![0.0; BUCKETS], squares: vec![0.0; BUCKETS] }
     }
 
-    fn add(&mut self, answer: &str, asked: Option<&str>) {
-        if !vector::says_enough(answer, FEWEST_LETTERS) {
-            return;
-        }
+    fn add(&mut self, answer: &Vector) {
         self.count += 1;
-        for (bucket, value) in vector::answer(answer, asked).iter().enumerate() {
+        for (bucket, value) in answer.iter().enumerate() {
             let value = f64::from(*value);
             self.sum[bucket] += value;
             self.squares[bucket] += value * value;
         }
-    }
-
-    fn with(mut self, other: &Moments) -> Self {
-        self.count += other.count;
-        self.sum.iter_mut().zip(&other.sum).for_each(|(sum, value)| *sum += value);
-        self.squares.iter_mut().zip(&other.squares).for_each(|(sum, value)| *sum += value);
-        self
     }
 
     /// A habit's mean and variance.
@@ -205,6 +192,22 @@ fn against(weights: &[i8; BUCKETS], answer: &Vector) -> f64 {
     f64::from(weights.iter().zip(answer.iter()).map(|(weight, value)| f32::from(*weight) * value).sum::<f32>()) / USUAL
 }
 
+/// The chance that a value of `high` is above one of `low`, of the same fold, ties counted half.
+#[expect(clippy::cast_precision_loss, reason = "counts of answers")]
+fn auroc(high: &[(usize, f64)], low: &[(usize, f64)]) -> f64 {
+    let (mut wins, mut pairs) = (0.0, 0.0);
+    for fold in 0..FOLDS {
+        let mut low: Vec<f64> = low.iter().filter(|one| one.0 == fold).map(|one| one.1).collect();
+        low.sort_by(f64::total_cmp);
+        for (_, value) in high.iter().filter(|one| one.0 == fold) {
+            let (below, upto) = (low.partition_point(|one| one < value), low.partition_point(|one| one <= value));
+            wins += (below + upto) as f64 / 2.0;
+            pairs += low.len() as f64;
+        }
+    }
+    if pairs > 0.0 { wins / pairs } else { 0.5 }
+}
+
 /// Mean and standard deviation, to six digits, as a file has them.
 #[expect(clippy::cast_precision_loss, reason = "a count of answers")]
 fn spread(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
@@ -229,11 +232,11 @@ mod tests {
         (0..count).map(|_| format!("{} {} {}, {}", pick(&SUBJECTS), pick(&VERBS), pick(&SUBJECTS), pick(endings))).collect()
     }
 
-    fn lesson(own: &[String], others: &[String]) -> Result<(Voiceprint, [Voiceprint; FOLDS]), TooFew> {
-        let mut lesson = Lesson::new();
-        own.iter().enumerate().for_each(|(index, answer)| lesson.own(index, answer, None));
-        others.iter().for_each(|answer| lesson.other(answer, None));
-        lesson.learn(own.iter().enumerate().map(|(index, answer)| (index, answer.as_str(), None)))
+    fn lesson(own: &[String], others: &[String]) -> Result<Learned, TooFew> {
+        fn spoken(answers: &[String]) -> Vec<Spoken<'_>> {
+            answers.iter().enumerate().map(|(fold, answer)| Spoken { fold, answer, asked: None }).collect()
+        }
+        learn(&spoken(own), &spoken(others))
     }
 
     const PIRATE: [&str; 3] = ["arr matey", "me hearty", "by thunder"];
@@ -241,8 +244,9 @@ mod tests {
 
     #[test]
     fn a_voice_is_told_from_others_on_the_same_subjects() {
-        let (all, without) = lesson(&answers(&PIRATE, 200, 1), &answers(&CLERK, 100, 2)).unwrap();
-        for print in without.iter().chain([&all]) {
+        let Learned { whole, folds, told } = lesson(&answers(&PIRATE, 200, 1), &answers(&CLERK, 100, 2)).unwrap();
+        assert!(told > 0.95, "{told}");
+        for print in folds.iter().chain([&whole]) {
             let of = |text: &str| print.deviations(&vector::answer(text, None));
             let [own, others] = [(PIRATE, 3), (CLERK, 4)].map(|(endings, seed)| answers(&endings, 50, seed));
             let told = own.iter().flat_map(|own| others.iter().map(move |other| (own, other)));
@@ -251,8 +255,14 @@ mod tests {
         }
         // Answers that were not learned from are on average where the persona's are.
         let fresh = answers(&PIRATE, 200, 5);
-        let (mean, deviation) = spread(fresh.iter().map(|text| all.deviations(&vector::answer(text, None))));
+        let (mean, deviation) = spread(fresh.iter().map(|text| whole.deviations(&vector::answer(text, None))));
         assert!(mean.abs() < 0.3 && (deviation - 1.0).abs() < 0.3, "{mean} {deviation}");
+    }
+
+    #[test]
+    fn two_who_speak_alike_are_not_told_apart() {
+        let alike = lesson(&answers(&CLERK, 300, 1), &answers(&CLERK, 300, 2)).unwrap();
+        assert!((0.4..0.6).contains(&alike.told), "an answer that taught the voice must not be measured by it: {}", alike.told);
     }
 
     #[test]
@@ -265,7 +275,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_what_is_read() {
-        let (print, _) = lesson(&answers(&PIRATE, 120, 1), &answers(&CLERK, 60, 2)).unwrap();
+        let print = lesson(&answers(&PIRATE, 120, 1), &answers(&CLERK, 60, 2)).unwrap().whole;
         let (weights, mean, deviation) = print.parts();
         assert_eq!(Voiceprint::from_parts(&weights, mean, deviation), Some(print));
         assert_eq!(Voiceprint::from_parts(&weights[4..], mean, deviation), None, "weights are missing");
