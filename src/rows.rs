@@ -259,7 +259,7 @@ impl Row {
         let mut answers = Vec::new();
         let mut answer = async |message: usize, exchange: &Exchange, text: &str| {
             let session =
-                SessionFacts { drift: state.drift, turns: state.turns, flags: state.flags, limit: snapshot.drift_limit };
+                SessionFacts { drift: state.drift(), turns: state.turns, flags: state.flags, limit: snapshot.drift_limit };
             let judged = assess(snapshot, exchange, session, text).await;
             let asked = Asked::of(exchange.user.as_deref());
             state = state.after(turn(snapshot, &asked, &judged), &snapshot.charts);

@@ -31,13 +31,13 @@ fn shown(conversation: &Conversation) -> Value {
     json!({
         "session": &**name,
         "route": &**route,
-        "drift": round(state.drift),
+        "drift": round(state.drift()),
         "mean": round(state.mean),
         "by": state.sums.leading(),
         "turns": state.turns,
         "flags": state.flags,
         "measures": state.measures.names().collect::<Vec<_>>(),
-        "since": (state.drift > 0.0).then_some(state.calm + 1),
+        "since": (state.drift() > 0.0).then_some(state.calm + 1),
         "updated": rfc3339(unix_ms(UNIX_EPOCH + Duration::from_secs(*updated))),
     })
 }

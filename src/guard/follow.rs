@@ -98,7 +98,7 @@ impl Follow {
         match &self.before {
             Ok(before) => {
                 let state = before.as_ref().map_or_else(Default::default, |before| before.state);
-                SessionFacts { drift: state.drift, turns: state.turns, flags: state.flags, limit }
+                SessionFacts { drift: state.drift(), turns: state.turns, flags: state.flags, limit }
             }
             Err(_) => SessionFacts { limit, ..SessionFacts::UNKNOWN },
         }

@@ -327,9 +327,9 @@ fn drift(outcome: &Outcome) -> Option<Drift> {
     let round = |value: f64| (value * 100.0).round() / 100.0;
     Some(Drift {
         before: round(session.before.drift),
-        after: round(after.drift),
+        after: round(after.drift()),
         turns: after.turns,
-        since: (after.drift > 0.0).then_some(after.calm + 1),
+        since: (after.drift() > 0.0).then_some(after.calm + 1),
     })
 }
 

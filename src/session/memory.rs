@@ -142,7 +142,7 @@ mod tests {
             }
         });
         let found = recall(&store, &["b", "a"]).await.unwrap();
-        assert_eq!((found.state.turns, found.state.drift), (1000, 250.0));
+        assert_eq!((found.state.turns, found.state.drift()), (1000, 250.0));
         assert_eq!(store.count(), 1);
         assert_eq!(recall(&store, &["b"]).await, None);
     }
@@ -155,12 +155,12 @@ mod tests {
         let before = recall(&store, &["1 trimmed"]).await;
         for next in ["2a", "2b"] {
             let place = Place::After { before: before.clone(), keys: vec![key(next)] };
-            assert_eq!(store.record(record(place, 2.5)).await.unwrap().state.drift, 3.5);
+            assert_eq!(store.record(record(place, 2.5)).await.unwrap().state.drift(), 3.5);
         }
         assert_eq!(recall(&store, &["2b"]).await.unwrap().state.turns, 2);
         assert_eq!(recall(&store, &["1 trimmed"]).await.unwrap().state.turns, 1);
         let (listed, count) = store.list(1).await.unwrap();
-        assert_eq!((listed.len(), listed[0].state.drift, count), (1, 3.5, 1), "one conversation, however many branches");
+        assert_eq!((listed.len(), listed[0].state.drift(), count), (1, 3.5, 1), "one conversation, however many branches");
     }
 
     #[tokio::test]

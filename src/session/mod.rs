@@ -24,9 +24,7 @@ use crate::text::Str;
 /// What is remembered of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct State {
-    /// Its drift, in standard deviations: the highest of `sums`.
-    pub drift: f64,
-    /// A CUSUM for each quantity of its turns.
+    /// A CUSUM for each quantity of its turns, in standard deviations.
     pub sums: Sums,
     /// Where it is now: the exponentially weighted mean of pooled residuals.
     pub mean: f64,
@@ -66,7 +64,13 @@ impl State {
     /// Of a conversation of which only the drift is known: it is taken for that of the labels.
     #[must_use]
     pub fn drifting(drift: f64) -> State {
-        State { drift, sums: Sums([drift, 0.0, 0.0]), ..State::default() }
+        State { sums: Sums([drift, 0.0, 0.0]), ..State::default() }
+    }
+
+    /// Its drift, in standard deviations: the highest of its sums.
+    #[must_use]
+    pub fn drift(&self) -> f64 {
+        self.sums.drift()
     }
 
     /// The state after one more turn.
@@ -76,7 +80,6 @@ impl State {
         let drift = sums.drift();
         let turns = self.turns + 1;
         State {
-            drift,
             sums,
             mean: charts.ewma.next(self.mean, turn.residuals.pooled()),
             turns,
@@ -154,7 +157,7 @@ pub trait Sessions: Send + Sync + 'static {
 
 /// Sorts conversations by drift, the highest first, and keeps at most so many.
 fn worst_first(conversations: &mut Vec<Conversation>, most: usize) {
-    conversations.sort_by(|a, b| b.state.drift.total_cmp(&a.state.drift).then(b.updated.cmp(&a.updated)));
+    conversations.sort_by(|a, b| b.state.drift().total_cmp(&a.state.drift()).then(b.updated.cmp(&a.updated)));
     conversations.truncate(most);
 }
 
@@ -189,10 +192,10 @@ mod tests {
                 Some(*state)
             })
             .collect();
-        assert_eq!(states[3].drift, 3.5);
+        assert_eq!(states[3].drift(), 3.5);
         assert_eq!((states[3].turns, states[3].flags, states[3].calm), (4, 2, 2));
-        assert_eq!((states[4].drift, states[4].turns), (3.5, 5), "what could not be measured moves nothing");
-        assert_eq!((states[6].drift, states[6].calm), (0.0, 7));
+        assert_eq!((states[4].drift(), states[4].turns), (3.5, 5), "what could not be measured moves nothing");
+        assert_eq!((states[6].drift(), states[6].calm), (0.0, 7));
     }
 
     #[test]
@@ -203,13 +206,13 @@ mod tests {
             state.after(Turn { residuals: Residuals::of_labels(residual), flagged: false, asked, held }, &Charts::default())
         };
         let drifting = after(State::drifting(6.0), 2.0, none, remind);
-        assert_eq!((drifting.drift, drifting.measures), (7.25, remind));
+        assert_eq!((drifting.drift(), drifting.measures), (7.25, remind));
         let better = after(drifting, -2.0, buffer, remind);
-        assert_eq!((better.drift, better.measures), (4.5, remind.and(buffer)), "it goes on while there is drift");
+        assert_eq!((better.drift(), better.measures), (4.5, remind.and(buffer)), "it goes on while there is drift");
         let unknown = after(better, f64::NAN, none, none);
         assert_eq!(unknown.measures, better.measures);
         let calm = after(after(better, -3.0, none, remind), -3.0, none, remind);
-        assert_eq!((calm.drift, calm.measures), (0.0, none));
+        assert_eq!((calm.drift(), calm.measures), (0.0, none));
         assert_eq!(after(calm, -3.0, remind, none).measures, remind, "what an answer asks for is done once in any case");
     }
 }

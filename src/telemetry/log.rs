@@ -111,7 +111,7 @@ impl Observe for ExchangeLog {
                     stream = outcome.streamed,
                     attempts = outcome.attempts,
                     windows = outcome.windows,
-                    session_drift = outcome.session.and_then(|session| session.after).map(|state| round(state.drift)),
+                    session_drift = outcome.session.and_then(|session| session.after).map(|state| round(state.drift())),
                     measures = outcome.steered.as_ref().map(|steered| steered.taken.names().collect::<Vec<_>>().join(",")),
                     total_ms = milliseconds(outcome.total),
                     guard_ms = milliseconds(outcome.guard),

@@ -38,7 +38,7 @@ impl Observe for Metrics {
             route.unscored(*reason).inc();
         }
         if let Some(after) = outcome.session.and_then(|session| session.after) {
-            self.session_drift(&subject.route, after.drift);
+            self.session_drift(&subject.route, after.drift());
         }
         if let Some(steered) = &outcome.steered {
             self.measured(&subject.route, steered.wished, steered.taken);
@@ -194,7 +194,7 @@ mod tests {
         use crate::session::State;
         let metrics = Metrics::new();
         let before = SessionFacts::default();
-        let after = Some(State { drift: 4.5, ..State::default() });
+        let after = Some(State::drifting(4.5));
         metrics.on_end(&Outcome { session: Some(SessionTurn { before, after }), ..samples::allowed() });
         metrics.on_end(&Outcome { session: Some(SessionTurn { before, after: None }), ..samples::allowed() });
         assert_eq!(samples_of(&metrics, "session_drift_sum"), [r#"{route="/"} 4.5"#]);

@@ -91,12 +91,12 @@ impl Sessions {
             }
         };
         let conversation = &mut self.conversations[index];
-        if conversation.peak < self.limit && after.drift >= self.limit {
+        if conversation.peak < self.limit && after.drift() >= self.limit {
             self.drifted += 1;
         }
-        conversation.peak = conversation.peak.max(after.drift);
+        conversation.peak = conversation.peak.max(after.drift());
         if conversation.turns.len() < TURNS {
-            conversation.turns.push(Turn { line, drift: round(after.drift), mean: round(after.mean), action });
+            conversation.turns.push(Turn { line, drift: round(after.drift()), mean: round(after.mean), action });
         }
     }
 
@@ -242,7 +242,7 @@ mod tests {
     fn sessions() -> Sessions {
         let mut sessions = Sessions::new(5.0);
         let mut take = |line, name: &str, drift| {
-            let turn = SessionTurn { before: SessionFacts::default(), after: Some(State { drift, ..State::default() }) };
+            let turn = SessionTurn { before: SessionFacts::default(), after: Some(State::drifting(drift)) };
             sessions.take(line, &name.into(), &turn, if drift > 5.0 { "flag" } else { "allow" });
         };
         for turn in 0..100 {

@@ -225,7 +225,7 @@ impl Shared {
             self.run(&RECORD, keys, &arguments).await?;
         self.count.store(count, Ordering::Relaxed);
         let sums = Sums([one, two, three]);
-        let state = State { drift: sums.drift(), sums, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
+        let state = State { sums, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
         Ok(Conversation { name: name.into(), route, state, updated: now })
     }
 
@@ -258,7 +258,7 @@ fn conversation(reply: Value) -> Option<Conversation> {
     type Fields = (f64, f64, f64, f64, u64, u64, u64, u8, String, String, u64);
     let (one, two, three, mean, turns, flags, calm, measures, name, route, updated) = Fields::from_redis_value(reply).ok()?;
     let sums = Sums([one, two, three]);
-    let state = State { drift: sums.drift(), sums, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
+    let state = State { sums, mean, turns, flags, calm, measures: Measures::from_bits(measures) };
     Some(Conversation { name: name.into(), route: route.into(), state, updated })
 }
 

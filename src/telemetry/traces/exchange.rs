@@ -48,7 +48,7 @@ pub(super) fn exchange(context: &Context, outcome: &Outcome, now: SystemTime) ->
         attributes.push(("steadfast.first_text_seconds", first.as_secs_f64().into()));
     }
     if let Some(after) = outcome.session.and_then(|session| session.after) {
-        attributes.push(("steadfast.session_drift", after.drift.into()));
+        attributes.push(("steadfast.session_drift", after.drift().into()));
     }
     if !outcome.unscored.is_empty() {
         let reasons: Vec<Str> = outcome.unscored.iter().map(|reason| reason.as_str().into()).collect();
