@@ -11,15 +11,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use steadfast::degeneration::DegenerationDetector;
-use steadfast::detect::{Detector, Finding};
+use steadfast::detect::{Detector, Detectors, Finding, Gauge, Measure};
 use steadfast::dialect::{Api, Dialects, Exchange};
 use steadfast::frame::{Framer, Framing};
 use steadfast::inspect::{Inspector, Plan, Step};
 use steadfast::persona::Persona;
 use steadfast::persona::identity::IdentityDetector;
+use steadfast::persona::voice::Voice;
 use steadfast::policy::{Calibration, Policy, SessionFacts};
-use steadfast::score::Source;
-use steadfast::text::Channel;
+use steadfast::score::{Signals, Source};
+use steadfast::text::{Channel, Str};
 
 const TEXT: &str = "The lighthouse on the northern cape was finished in the spring of 1874, after eleven years of building. Its first keeper, \
     a former ship's carpenter, wrote down the weather three times a day, and his notebooks are kept in the town's museum. Visitors may climb \
@@ -30,14 +31,14 @@ const TEXT: &str = "The lighthouse on the northern cape was finished in the spri
     plan a visit, bring a warm jacket, take the early bus from the railway station, and leave at least three hours for the walk back. ";
 const POLICY: &str = "[[rule]]\nname = \"house words\"\npatterns = ['project nightfall']\naction = \"block\"\n";
 
-fn events() -> Vec<Bytes> {
+fn events(count: usize) -> Vec<Bytes> {
     let delta = |word: &str| {
         format!(
             "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1764000000,\"model\":\"bench\",\"choices\":[{{\"index\":0,\
              \"delta\":{{\"content\":\"{word}\"}},\"logprobs\":null,\"finish_reason\":null}}]}}\n\n"
         )
     };
-    let mut events: Vec<Bytes> = TEXT.split_inclusive(' ').cycle().take(200).map(|word| Bytes::from(delta(word))).collect();
+    let mut events: Vec<Bytes> = TEXT.split_inclusive(' ').cycle().take(count).map(|word| Bytes::from(delta(word))).collect();
     events.push(Bytes::from_static(
         b"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
     ));
@@ -61,9 +62,41 @@ fn detectors() -> [Box<dyn Detector>; 2] {
 fn watched(plan: &Plan) -> [(&'static str, Plan); 2] {
     let without = detectors().map(|detector| Box::new(LooksBack(detector)) as Box<dyn Detector>);
     [
-        ("inspect with detectors", Plan { detectors: Arc::from(detectors()), ..plan.clone() }),
-        ("inspect with detectors that look back", Plan { detectors: Arc::from(without), ..plan.clone() }),
+        ("inspect with detectors", Plan { detectors: Vec::from(detectors()).into(), ..plan.clone() }),
+        ("inspect with detectors that look back", Plan { detectors: Vec::from(without).into(), ..plan.clone() }),
     ]
+}
+
+/// With the signal `voice`, and as it is without its memory.
+fn heard(plan: &Plan) -> [(&'static str, Plan); 2] {
+    let persona = Persona::parse(include_str!("../tests/fixtures/pirate.toml"), None).expect("the persona is good");
+    let voice: Arc<dyn Gauge> = Arc::new(Voice::of(&persona).expect("the persona has a voice"));
+    let forgets: Arc<dyn Gauge> = Arc::new(Forgets(voice.clone()));
+    let exchange = Exchange {
+        user: Some("Tell me of the lighthouse on the cape, and how to get there.".into()),
+        ..Exchange::unknown(Api::OpenAiChat)
+    };
+    let plan = Plan { exchange: Arc::new(exchange), ..plan.clone() };
+    [("inspect with a voice", voice), ("inspect with a voice that forgets", forgets)].map(|(name, gauge)| {
+        (name, Plan { detectors: Detectors { gauges: Arc::from([gauge]), ..Detectors::default() }, ..plan.clone() })
+    })
+}
+
+/// A gauge that begins anew with each window.
+struct Forgets(Arc<dyn Gauge>);
+
+impl Gauge for Forgets {
+    fn begin(self: Arc<Self>, asked: Option<&Str>) -> Box<dyn Measure> {
+        Box::new(Anew(self, asked.cloned()))
+    }
+}
+
+struct Anew(Arc<Forgets>, Option<Str>);
+
+impl Measure for Anew {
+    fn measure(&mut self, lane: usize, channel: Channel, text: &str) -> Signals {
+        self.0.0.clone().begin(self.1.as_ref()).measure(lane, channel, text)
+    }
 }
 
 /// A detector that remembers nothing and looks back at each window.
@@ -84,7 +117,7 @@ fn plan(content_type: &str) -> Plan {
         dialect: Dialects::builtin().named(api).expect("it is built in").clone(),
         exchange: Arc::new(Exchange::unknown(api)),
         policy: Arc::new(Policy::parse(POLICY, None, &Calibration::NONE).expect("the policy is good")),
-        detectors: Arc::from([]),
+        detectors: Detectors::default(),
         session: SessionFacts::default(),
         scored: false,
         gate: None,
@@ -119,7 +152,7 @@ fn inspect(plan: Plan, pieces: &[Bytes]) -> usize {
 }
 
 fn reading(criterion: &mut Criterion) {
-    let events = events();
+    let (events, long) = (events(200), events(1000));
     let size: usize = events.iter().map(Bytes::len).sum();
     let mut group = criterion.benchmark_group("a stream of 200 deltas");
     group.throughput(Throughput::Bytes(size as u64));
@@ -144,6 +177,15 @@ fn reading(criterion: &mut Criterion) {
     for (name, watched) in watched(&streamed) {
         group.bench_function(name, |bencher| {
             bencher.iter_batched(|| watched.clone(), |plan| inspect(plan, &events), BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("a stream of 1,000 deltas");
+    group.throughput(Throughput::Bytes(long.iter().map(|event| event.len() as u64).sum()));
+    for (name, heard) in [("inspect", streamed.clone())].into_iter().chain(heard(&streamed)) {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(|| heard.clone(), |plan| inspect(plan, &long), BatchSize::SmallInput);
         });
     }
     group.finish();

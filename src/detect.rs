@@ -1,11 +1,13 @@
-//! The seam for rule-based detectors that stand beside the model: synchronous, pure, on the raw text.
+//! The seams for what stands beside the model, synchronous, pure, on the raw text: detectors, which find labels, and gauges, which measure
+//! signals.
 
 pub mod prose;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::score::{Label, Score, Signals, Source};
-use crate::text::Channel;
+use crate::text::{Channel, Str};
 
 /// What a detector found.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,12 +38,32 @@ pub trait Detector: Send + Sync + 'static {
         let _ = channel;
         None
     }
+}
 
-    /// Measures `text`, the lane's whole text so far, by signals that are no labels; look at a bounded part of it. `asked`: the user's
-    /// last turn.
-    fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {
-        let _ = (channel, text, asked);
-        Signals::default()
+/// Measures how an answer speaks: signals, which are no labels. It finds nothing.
+pub trait Gauge: Send + Sync + 'static {
+    /// Begins an exchange. `asked`: the user's last turn.
+    fn begin(self: Arc<Self>, asked: Option<&Str>) -> Box<dyn Measure>;
+}
+
+/// A gauge's memory of one exchange.
+pub trait Measure: Send {
+    /// Measures `text`, the whole text so far of the lane with this number; look at a bounded part of it. A lane's text only grows.
+    fn measure(&mut self, lane: usize, channel: Channel, text: &str) -> Signals;
+}
+
+/// What listens to an answer beside the model.
+#[derive(Clone, Default)]
+pub struct Detectors {
+    /// What finds labels.
+    pub finding: Arc<[Box<dyn Detector>]>,
+    /// What measures signals.
+    pub gauges: Arc<[Arc<dyn Gauge>]>,
+}
+
+impl From<Vec<Box<dyn Detector>>> for Detectors {
+    fn from(finding: Vec<Box<dyn Detector>>) -> Self {
+        Detectors { finding: finding.into(), ..Detectors::default() }
     }
 }
 
@@ -111,7 +133,7 @@ impl Watched {
     }
 }
 
-/// The watch of a detector that measures and finds nothing.
+/// The watch of a detector to which a channel says nothing.
 pub(crate) struct Silent;
 
 impl Watch for Silent {

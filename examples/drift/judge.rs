@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::degeneration::DegenerationDetector;
-use steadfast::detect::Detector;
+use steadfast::detect::{Detector, Detectors, Gauge};
 use steadfast::dialect::{Api, Exchange};
 use steadfast::drift::Asked;
 use steadfast::guard::{Snapshot, assess};
@@ -51,13 +51,14 @@ impl Judge {
 
     /// A persona's snapshot, with all that its file gives signals.
     pub fn persona(&self, persona: Persona) -> Snapshot {
-        let mut detectors: Vec<Box<dyn Detector>> =
-            vec![Box::new(IdentityDetector::new(&persona)), Box::new(DegenerationDetector::default())];
-        detectors.extend(Register::of(&persona).map(|register| Box::new(register) as Box<dyn Detector>));
-        detectors.extend(Voice::of(&persona).map(|voice| Box::new(voice) as Box<dyn Detector>));
+        let finding: [Box<dyn Detector>; 2] =
+            [Box::new(IdentityDetector::new(&persona)), Box::new(DegenerationDetector::default())];
+        let register = Register::of(&persona).map(|register| Arc::new(register) as Arc<dyn Gauge>);
+        let voice = Voice::of(&persona).map(|voice| Arc::new(voice) as Arc<dyn Gauge>);
+        let detectors = Detectors { finding: finding.into(), gauges: register.into_iter().chain(voice).collect() };
         let mut snapshot = Snapshot::new(Policy::parse("", None, &Calibration::NONE).expect("an empty policy is good"));
         snapshot.policy = self.policy.clone();
-        snapshot.with_scorer(self.loaded.scorer.clone()).with_persona(Arc::new(persona), detectors.into())
+        snapshot.with_scorer(self.loaded.scorer.clone()).with_persona(Arc::new(persona), detectors)
     }
 
     pub async fn judge(&self, snapshot: &Snapshot, row: &Row) -> Judged {

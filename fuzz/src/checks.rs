@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Method;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use steadfast::decode::{self, Encoding};
+use steadfast::detect::Detectors;
 use steadfast::dialect::{Amendment, Cut, Dialect, Dialects, Exchange, Extent, Facts, Progress, Reading, Refusal, RequestHead};
 use steadfast::frame::{Event, FrameError, Framer, Framing};
 use steadfast::inspect::{Inspector, Plan, Step};
@@ -301,7 +302,7 @@ pub fn inspector(data: &[u8]) {
         dialect: dialect.clone(),
         exchange: exchange.clone(),
         policy: Arc::new(policy),
-        detectors: Arc::from(Vec::new()),
+        detectors: Detectors::default(),
         session: SessionFacts::default(),
         scored: true,
         gate: None,

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::{Files, Part};
 use crate::degeneration::DegenerationDetector;
-use crate::detect::Detector;
+use crate::detect::{Detector, Detectors, Gauge};
 use crate::document::Problem;
 use crate::persona::Persona;
 use crate::persona::identity::IdentityDetector;
 use crate::persona::register::Register;
-use crate::persona::voice::Voice as VoiceDetector;
+use crate::persona::voice::Voice;
 use crate::policy::{Calibration, Policy};
 
 /// The policy of a program that comes without files.
@@ -21,7 +21,7 @@ const POLICY_WITHOUT: &str = include_str!("../../policies/without-classifier.tom
 const PERSONA: &str = include_str!("../../policies/personas/assistant.toml");
 
 /// A persona with the detectors that hold it to its identity.
-pub type Character = (Arc<Persona>, Arc<[Box<dyn Detector>]>);
+pub type Character = (Arc<Persona>, Detectors);
 
 /// A policy as it was read with a calibration; `None`: it is bad.
 type Read = (Calibration, Option<Arc<Policy>>);
@@ -134,10 +134,9 @@ pub fn character(persona: Persona) -> Character {
 }
 
 /// The rule-based detectors for a persona, and what measures its signals.
-fn detectors(persona: &Persona) -> Arc<[Box<dyn Detector>]> {
-    let mut all: Vec<Box<dyn Detector>> =
-        vec![Box::new(IdentityDetector::new(persona)), Box::new(DegenerationDetector::default())];
-    all.extend(Register::of(persona).map(|register| Box::new(register) as Box<dyn Detector>));
-    all.extend(VoiceDetector::of(persona).map(|voice| Box::new(voice) as Box<dyn Detector>));
-    all.into()
+fn detectors(persona: &Persona) -> Detectors {
+    let finding: [Box<dyn Detector>; 2] = [Box::new(IdentityDetector::new(persona)), Box::new(DegenerationDetector::default())];
+    let register = Register::of(persona).map(|register| Arc::new(register) as Arc<dyn Gauge>);
+    let voice = Voice::of(persona).map(|voice| Arc::new(voice) as Arc<dyn Gauge>);
+    Detectors { finding: finding.into(), gauges: register.into_iter().chain(voice).collect() }
 }

@@ -7,7 +7,7 @@ use tower::retry::budget::{Budget, TpsBudget};
 
 use super::circuit::Circuit;
 use super::events::{Observe, Unobserved};
-use crate::detect::Detector;
+use crate::detect::Detectors;
 use crate::dialect::{Api, Dialects};
 use crate::drift::{self, Baseline};
 use crate::infer::Scorer;
@@ -46,8 +46,8 @@ pub struct Snapshot {
     pub policy: Arc<Policy>,
     /// The persona.
     pub persona: Option<Arc<Persona>>,
-    /// Rule-based detectors.
-    pub detectors: Arc<[Box<dyn Detector>]>,
+    /// Rule-based detectors, and what measures signals.
+    pub detectors: Detectors,
     /// The classifier; `None`: detectors and patterns judge alone.
     pub scorer: Option<Arc<dyn Scorer>>,
     /// The wire formats.
@@ -82,7 +82,7 @@ impl Snapshot {
             route: "guard".into(),
             policy: Arc::new(policy),
             persona: None,
-            detectors: Arc::from(Vec::new()),
+            detectors: Detectors::default(),
             scorer: None,
             dialects: Arc::new(Dialects::builtin()),
             api: None,
@@ -107,7 +107,7 @@ impl Snapshot {
 
     /// Judges answers as this persona's, with these detectors.
     #[must_use]
-    pub fn with_persona(mut self, persona: Arc<Persona>, detectors: Arc<[Box<dyn Detector>]>) -> Self {
+    pub fn with_persona(mut self, persona: Arc<Persona>, detectors: Detectors) -> Self {
         self.persona = Some(persona);
         self.detectors = detectors;
         self

@@ -147,7 +147,7 @@ impl Detector for Word {
 
 #[test]
 fn a_detector_that_remembers_nothing_is_asked_by_windows() {
-    let plan = Plan { detectors: Arc::from([Box::new(Word) as Box<dyn Detector>]), ..watched(policy("", RULES)) };
+    let plan = Plan { detectors: vec![Box::new(Word) as Box<dyn Detector>].into(), ..watched(policy("", RULES)) };
     let events = ["0a:one ", "0a:two ", "0a:three ", "0a:four ", "0a:five "];
     assert_eq!(left_after(plan, &events), (vec![0, 0, 0, 4, 4], false));
 }

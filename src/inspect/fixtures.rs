@@ -8,6 +8,7 @@ use http::StatusCode;
 use proptest::prelude::*;
 
 use super::*;
+use crate::detect::Detectors;
 use crate::dialect::{
     Amendment, Api, ApiError, Block, Cut, Delta, Dialect, Exchange, Mark, Recognised, Refusal, Reply, RequestHead,
 };
@@ -142,7 +143,7 @@ pub(super) fn plan(policy: Policy) -> Plan {
         dialect: Arc::new(Toy),
         exchange: Arc::new(Exchange::unknown(Api::Custom)),
         policy: Arc::new(policy),
-        detectors: Arc::from(Vec::new()),
+        detectors: Detectors::default(),
         session: SessionFacts::default(),
         scored: true,
         gate: Some(Arc::new(Yes(AtomicU32::new(0)))),

@@ -94,9 +94,9 @@ impl Inspector {
         let mut findings = Vec::new();
         if self.by_event && moment == Moment::End {
             // A long text that comes at once is gone through as one that grows.
-            watching.look(&self.plan.detectors, lane.lane.channel, text, Moment::Passing, &mut findings);
+            watching.look(&self.plan.detectors.finding, lane.lane.channel, text, Moment::Passing, &mut findings);
         }
-        watching.look(&self.plan.detectors, lane.lane.channel, text, moment, &mut findings);
+        watching.look(&self.plan.detectors.finding, lane.lane.channel, text, moment, &mut findings);
         let measured = !self.by_event || watching.is_due_to_measure(text.len(), moment);
         let last = moment == Moment::End;
         let result = decided.then_some(Ok(Scores::ZERO));
@@ -164,12 +164,13 @@ impl Inspector {
     }
 
     /// The signals of the text up to a window's end.
-    fn measured(&self, window: &Pending) -> Signals {
+    fn measured(&mut self, window: &Pending) -> Signals {
         let lane = &self.lanes[window.lane];
-        let asked = self.plan.exchange.user.as_deref();
+        let begin = || self.plan.detectors.gauges.iter().map(|gauge| gauge.clone().begin(self.plan.exchange.user.as_ref()));
+        let measures = self.measures.get_or_insert_with(|| begin().collect());
         let mut signals = Signals::default();
-        for detector in self.plan.detectors.iter() {
-            signals.merge(&detector.measure(lane.lane.channel, &lane.text[..window.span.end], asked));
+        for measure in measures {
+            signals.merge(&measure.measure(window.lane, lane.lane.channel, &lane.text[..window.span.end]));
         }
         signals
     }

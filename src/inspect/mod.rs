@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crate::detect::Finding;
+use crate::detect::{Finding, Measure};
 use crate::dialect::{DialectError, Facts, Progress, Reading};
 use crate::frame::{Event, Framer, Framing, sniff, sse};
 use crate::policy::{Mode, StreamMode};
@@ -78,6 +78,8 @@ pub struct Inspector {
     lanes: Lanes,
     /// What the detectors remember of each lane.
     watching: Vec<Watching>,
+    /// What the gauges remember of the exchange; `None` before the first measurement.
+    measures: Option<Vec<Box<dyn Measure>>>,
     /// Nobody scores, and the detectors remember: text is judged event by event.
     by_event: bool,
     /// The beginning is held for a whole window, for a retry may be wanted.
@@ -126,6 +128,7 @@ impl Inspector {
             progress: Progress::default(),
             lanes: Lanes::new(),
             watching: Vec::new(),
+            measures: None,
             passed: 0,
             queue: Queue::default(),
             windows: VecDeque::new(),
@@ -340,7 +343,7 @@ impl Inspector {
                 }
                 held.marks = std::mem::take(&mut reading.marks);
                 for lane in &mut self.lanes[self.watching.len()..] {
-                    let watching = Watching::new(&self.plan.detectors, lane.lane.channel);
+                    let watching = Watching::new(&self.plan.detectors.finding, lane.lane.channel);
                     self.by_event &= watching.remembers();
                     self.watching.push(watching);
                     if uncounted && !self.by_event {

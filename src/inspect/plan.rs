@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::detect::Detector;
+use crate::detect::Detectors;
 use crate::dialect::{Dialect, Exchange};
 use crate::policy::{Policy, Retry, SessionFacts};
 use crate::text::{Span, Str};
@@ -20,7 +20,7 @@ pub struct Plan {
     /// The policy.
     pub policy: Arc<Policy>,
     /// Detectors beside the model.
-    pub detectors: Arc<[Box<dyn Detector>]>,
+    pub detectors: Detectors,
     /// The conversation.
     pub session: SessionFacts,
     /// Whether a scorer answers [`Step::Score`]; without one, detectors and patterns judge alone.

@@ -51,7 +51,7 @@ async fn run_cases(name: &str, cases: &str, classifier: Option<&Loaded>) -> Vec<
     let persona = Persona::parse(&read(&persona), persona.to_str()).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let detectors: Vec<Box<dyn Detector>> =
         vec![Box::new(IdentityDetector::new(&persona)), Box::new(DegenerationDetector::default())];
-    let mut snapshot = Snapshot::new(policy).with_persona(Arc::new(persona), Arc::from(detectors));
+    let mut snapshot = Snapshot::new(policy).with_persona(Arc::new(persona), detectors.into());
     snapshot.scorer = classifier.map(|classifier| classifier.scorer.clone());
     let mut failures = Vec::new();
     for case in &cases.cases {

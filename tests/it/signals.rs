@@ -8,27 +8,7 @@ use crate::support::client::Answer;
 use crate::support::gateway::Folder;
 use crate::support::{Client, Gateway, Script, Upstream};
 
-const PERSONA: &str = r#"
-name = "Salt"
-[voice]
-languages = ["en"]
-examples = [
-  "Arr, ye be lookin' for the eastern reef, and I'll be tellin' ye where it lies.",
-  "Aye, matey, the tide be turnin' and we'd best be haulin' the anchor.",
-  "Shiver me timbers, that be a fine question for an old sea dog like meself.",
-  "Ye'll be wantin' to stow that rum below, lad, afore the storm be upon us.",
-  "Arr, me hearty, I never seen such a thing in all me years at sea.",
-  "The cap'n be sleepin', so speak softly or ye'll be walkin' the plank.",
-  "Aye aye, we be sailin' at dawn, with the wind behind us and the devil too.",
-  "Blimey, ye be askin' the wrong salt, for I cannot be readin' them charts.",
-]
-counterexamples = [
-  "Hello, how may I help you today? Please tell me your order number.",
-  "I would be happy to explain that in more detail if you like.",
-  "The office is open from nine to five on weekdays.",
-  "Please note that this information may be out of date.",
-]
-"#;
+const PERSONA: &str = include_str!("../fixtures/pirate.toml");
 
 const POLICY: &str = r#"
 name = "signals"

@@ -6,11 +6,13 @@
 
 mod language;
 
+use std::sync::Arc;
+
 use crate::detect::prose::{Part, Prose};
-use crate::detect::{Detector, Finding, Silent, Watch};
+use crate::detect::{Gauge, Measure};
 use crate::persona::Persona;
-use crate::score::{Score, Signals, Source};
-use crate::text::{Channel, floor_char_boundary};
+use crate::score::{Score, Signals};
+use crate::text::{Channel, Str, floor_char_boundary};
 
 use language::Language;
 
@@ -223,23 +225,22 @@ fn is_emoji(c: char) -> bool {
     matches!(c as u32, 0x1F300..=0x1FAFF | 0x2600..=0x26FF | 0x2705 | 0x2728 | 0x2764 | 0x2B50)
 }
 
-impl Detector for Register {
-    /// It finds no label, so this is never asked.
-    fn source(&self) -> Source {
-        Source::Identity
+impl Gauge for Register {
+    fn begin(self: Arc<Self>, asked: Option<&Str>) -> Box<dyn Measure> {
+        Box::new(Compared { register: self, asked: asked.cloned() })
     }
+}
 
-    fn examine(&self, _: Channel, _: &str, _: usize, _: bool) -> Option<Finding> {
-        None
-    }
+/// An exchange's answers, compared.
+struct Compared {
+    register: Arc<Register>,
+    asked: Option<Str>,
+}
 
-    fn watch(&self, _: Channel) -> Option<Box<dyn Watch>> {
-        Some(Box::new(Silent))
-    }
-
-    fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {
+impl Measure for Compared {
+    fn measure(&mut self, _: usize, channel: Channel, text: &str) -> Signals {
         match channel {
-            Channel::Answer => Signals { register: Register::measure(self, text, asked), voice: None },
+            Channel::Answer => Signals { register: self.register.measure(text, self.asked.as_deref()), voice: None },
             Channel::Refusal | Channel::Reasoning | Channel::ToolCall => Signals::default(),
         }
     }

@@ -7,13 +7,16 @@
 mod print;
 mod vector;
 
+use std::cell::OnceCell;
+use std::sync::Arc;
+
 pub use print::{FEWEST_OTHERS, FEWEST_OWN, FOLDS, Learned, Spoken, TooFew, Voiceprint, learn};
 use vector::{Vector, dot, sum, vector};
 
-use crate::detect::{Detector, Finding, Silent, Watch};
+use crate::detect::{Gauge, Measure};
 use crate::persona::Persona;
-use crate::score::{Score, Signals, Source};
-use crate::text::Channel;
+use crate::score::{Score, Signals};
+use crate::text::{Channel, Str};
 
 /// Characters below which nothing is said.
 const FEWEST: usize = 30;
@@ -86,11 +89,16 @@ impl Voice {
     /// repeat: they are taken out of the comparison.
     #[must_use]
     pub fn measure(&self, answer: &str, asked: Option<&str>) -> Option<Score> {
+        let question = asked.map(vector);
+        self.of_answer(answer, || question.as_ref())
+    }
+
+    fn of_answer<'q>(&self, answer: &str, question: impl FnOnce() -> Option<&'q Vector>) -> Option<Score> {
         let fewest = if let Known::Learned(_) = self.0 { print::FEWEST_LETTERS } else { FEWEST };
         if !vector::says_enough(answer, fewest) {
             return None;
         }
-        let answer = vector::answer(answer, asked);
+        let answer = vector::without(vector(answer), question());
         let deviations = match &self.0 {
             Known::Learned(print) => print.deviations(&answer),
             Known::Examples { examples, counterexamples, mean, deviation } => {
@@ -113,25 +121,38 @@ impl std::fmt::Debug for Known {
     }
 }
 
-impl Detector for Voice {
-    /// It finds no label, so this is never asked.
-    fn source(&self) -> Source {
-        Source::Identity
+impl Gauge for Voice {
+    fn begin(self: Arc<Self>, asked: Option<&Str>) -> Box<dyn Measure> {
+        Box::new(Heard { voice: self, asked: asked.cloned(), question: OnceCell::new(), settled: Vec::new() })
     }
+}
 
-    fn examine(&self, _: Channel, _: &str, _: usize, _: bool) -> Option<Finding> {
-        None
-    }
+/// What is remembered of an exchange: its question, and what came of lanes that say no more of their voice.
+struct Heard {
+    voice: Arc<Voice>,
+    asked: Option<Str>,
+    question: OnceCell<Option<Vector>>,
+    settled: Vec<(usize, Option<Score>)>,
+}
 
-    fn watch(&self, _: Channel) -> Option<Box<dyn Watch>> {
-        Some(Box::new(Silent))
-    }
-
-    fn measure(&self, channel: Channel, text: &str, asked: Option<&str>) -> Signals {
+impl Measure for Heard {
+    fn measure(&mut self, lane: usize, channel: Channel, text: &str) -> Signals {
         match channel {
-            Channel::Answer => Signals { voice: Voice::measure(self, text, asked), register: None },
-            Channel::Refusal | Channel::Reasoning | Channel::ToolCall => Signals::default(),
+            Channel::Answer => {}
+            Channel::Refusal | Channel::Reasoning | Channel::ToolCall => return Signals::default(),
         }
+        let settled = self.settled.iter().find(|(settled, _)| *settled == lane);
+        let voice = settled.map_or_else(
+            || {
+                let question = || self.question.get_or_init(|| self.asked.as_deref().map(vector)).as_ref();
+                self.voice.of_answer(text, question)
+            },
+            |(_, voice)| *voice,
+        );
+        if settled.is_none() && vector::is_all_looked_at(text) {
+            self.settled.push((lane, voice));
+        }
+        Signals { voice, register: None }
     }
 }
 
@@ -141,26 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn pirate() -> Voice {
-        let persona = r#"
-            name = "Salt"
-            [voice]
-            examples = [
-              "Arr, ye be lookin' for the eastern reef, and I'll be tellin' ye where it lies.",
-              "Aye, matey, the tide be turnin' and we'd best be haulin' the anchor.",
-              "Shiver me timbers, that be a fine question for an old sea dog like meself.",
-              "Ye'll be wantin' to stow that rum below, lad, afore the storm be upon us.",
-              "Arr, me hearty, I never seen such a thing in all me years at sea.",
-              "The cap'n be sleepin', so speak softly or ye'll be walkin' the plank.",
-              "Aye aye, we be sailin' at dawn, with the wind behind us and the devil too.",
-              "Blimey, ye be askin' the wrong salt, for I cannot be readin' them charts.",
-            ]
-            counterexamples = [
-              "Hello, how may I help you today? Please tell me your order number.",
-              "I would be happy to explain that in more detail if you like.",
-              "The office is open from nine to five on weekdays.",
-              "Please note that this information may be out of date.",
-            ]
-        "#;
+        let persona = include_str!("../../../tests/fixtures/pirate.toml");
         Voice::of(&Persona::parse(persona, None).unwrap()).unwrap()
     }
 
@@ -187,6 +189,23 @@ mod tests {
         assert!(Voice::of(&Persona::default()).is_none());
         let aria = Persona::parse(include_str!("../../../policies/personas/aria.toml"), None).unwrap();
         assert!(Voice::of(&aria).is_none());
+    }
+
+    #[test]
+    fn an_exchange_remembers_its_question_and_what_it_has_settled() {
+        let (voice, asked) = (Arc::new(pirate()), Str::from("Where does the eastern reef lie, and when do we sail?"));
+        let text =
+            "Arr, the eastern reef be lyin' east, ye landlubber. Certainly! Here are some key points: 1. Sail. ".repeat(20);
+        let mut heard = voice.clone().begin(Some(&asked));
+        let mut settled = None;
+        for end in [5, 60, 300, 900, 1499, 1500, 1501, 1900] {
+            let expected = voice.measure(&text[..end], Some(&asked));
+            assert_eq!(heard.measure(0, Channel::Answer, &text[..end]).voice, expected, "{end}");
+            assert!(end < 1500 || *settled.get_or_insert(expected) == expected, "more says no more");
+        }
+        let other = "I would be happy to explain that in more detail if you like.";
+        assert_eq!(heard.measure(1, Channel::Answer, other).voice, voice.measure(other, Some(&asked)), "each lane is its own");
+        assert_eq!(heard.measure(2, Channel::ToolCall, other), Signals::default());
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! A text as a vector of its habits: counts of one, two and three characters in a row (endings, particles, punctuation) and of one and two
 //! words (pet words, turns of phrase), damped, each in a bucket and with a sign of its own so that collisions cancel. In any language, with no model.
 
+use std::sync::LazyLock;
+
 use crate::text::floor_char_boundary;
 
 /// Buckets of a vector.
@@ -13,11 +15,14 @@ pub(super) type Vector = Box<[f32; BUCKETS]>;
 
 /// An answer, with the words of what it answers taken out of the comparison: it may well repeat them.
 pub(super) fn answer(answer: &str, asked: Option<&str>) -> Vector {
-    let mut vector = vector(answer);
-    if let Some(asked) = asked {
-        let question = self::vector(asked);
+    without(vector(answer), asked.map(vector).as_ref())
+}
+
+/// The same of vectors.
+pub(super) fn without(mut vector: Vector, question: Option<&Vector>) -> Vector {
+    if let Some(question) = question {
         #[expect(clippy::cast_possible_truncation, reason = "of vectors of length 1")]
-        let shared = dot(&question, &vector) as f32;
+        let shared = dot(question, &vector) as f32;
         vector.iter_mut().zip(question.iter()).for_each(|(value, other)| *value -= shared * other);
         normalise(&mut vector);
     }
@@ -58,13 +63,29 @@ pub(super) fn vector(text: &str) -> Vector {
         }
         before = word;
     }
-    vector.iter_mut().for_each(|value| *value = value.signum() * value.abs().ln_1p());
+    vector.iter_mut().filter(|value| **value != 0.0).for_each(|value| *value = value.signum() * damped(value.abs()));
     normalise(&mut vector);
     vector
 }
 
-/// Whether a text has as many letters and digits as are needed to say something of its voice.
+/// The logarithm of 1 + a count. Nearly all counts are small.
+fn damped(count: f32) -> f32 {
+    static DAMPED: LazyLock<[f32; 32]> = LazyLock::new(|| {
+        #[expect(clippy::cast_precision_loss, reason = "small counts")]
+        std::array::from_fn(|count| (count as f32).ln_1p())
+    });
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+    DAMPED.get(count as usize).copied().unwrap_or_else(|| count.ln_1p())
+}
+
+/// Whether what follows a text changes nothing of its vector.
+pub(super) fn is_all_looked_at(text: &str) -> bool {
+    text.len() >= LOOKED_AT
+}
+
+/// Whether what is looked at of a text has as many letters and digits as are needed to say something of its voice.
 pub(super) fn says_enough(text: &str, fewest: usize) -> bool {
+    let text = &text[..floor_char_boundary(text, LOOKED_AT)];
     text.chars().filter(|c| c.is_alphanumeric()).take(fewest).count() == fewest
 }
 
@@ -86,5 +107,15 @@ fn normalise(vector: &mut Vector) {
     let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
     if length > 0.0 {
         vector.iter_mut().for_each(|value| *value /= length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_damped_by_the_logarithm() {
+        assert!([0.0_f32, 1.0, 2.0, 31.0, 32.0, 500.0].iter().all(|count| damped(*count) == count.ln_1p()));
     }
 }
