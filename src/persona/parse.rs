@@ -228,15 +228,21 @@ fn read_spread(table: Table<'_>) -> [Spread; Residuals::COUNT] {
 }
 
 fn read_voiceprint(table: &Table<'_>) -> Option<Voiceprint> {
-    const HELP: &str = "let `steadfast calibrate --others` write it";
+    const HELP: &str = "calibrate again, with `steadfast calibrate --others`";
+    let version =
+        table.require("version", HELP).and_then(|item| item.integer(i64::MIN..=i64::MAX).map(|version| (item, version)));
     let item = table.require("weights", HELP);
     let number = |key: &str, range| table.require(key, HELP).and_then(|item| item.float(range));
     let (mean, deviation) = (number("mean", -1e6..=1e6), number("deviation", 1e-6..=1e6));
     table.finish();
-    let item = item?;
+    let (item, (at, version)) = (item?, version?);
+    if version != Voiceprint::VERSION {
+        at.problem(format!("is {version}, and this steadfast hears voices of version {}", Voiceprint::VERSION), Some(HELP));
+        return None;
+    }
     let print = Voiceprint::from_parts(item.str()?, mean?, deviation?);
     if print.is_none() {
-        item.problem("is no voiceprint of this version", Some(HELP));
+        item.problem("are not those of a voiceprint", Some(HELP));
     }
     print
 }
@@ -359,6 +365,24 @@ mod tests {
         let [assistant, aria] = shipped.map(|text| Persona::parse(text, None).unwrap());
         assert!(assistant.identity.open && assistant.line == Persona::default().line);
         assert_eq!(&*aria.line, "You are Aria, an AI assistant made by Acme.");
+    }
+
+    #[test]
+    fn a_voice_of_another_version_is_not_misheard() {
+        let weights = "A".repeat(5461) + "A==";
+        let with = |version: &str| {
+            format!("name = \"Bo\"\n[thresholds.voiceprint]\n{version}mean = 0\ndeviation = 1\nweights = \"{weights}\"\n")
+        };
+        let current = with(&format!("version = {}\n", Voiceprint::VERSION));
+        assert!(Persona::parse(&current, None).unwrap().thresholds.voiceprint.is_some());
+        insta::assert_snapshot!(
+            problems(&with("version = 0\n")) + &problems(&with("")) + &problems(&current.replace("AAAA", "A")),
+            @r"
+        p.toml:3:11: thresholds.voiceprint.version: is 0, and this steadfast hears voices of version 1; calibrate again, with `steadfast calibrate --others`
+        p.toml:2:1: thresholds.voiceprint.version: missing; calibrate again, with `steadfast calibrate --others`
+        p.toml:6:11: thresholds.voiceprint.weights: are not those of a voiceprint; calibrate again, with `steadfast calibrate --others`
+        "
+        );
     }
 
     #[test]

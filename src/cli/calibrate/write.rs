@@ -8,6 +8,7 @@ use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value, value};
 use crate::drift::{Asked, Ranks, Residuals, Spread};
 use crate::incidents::time::rfc3339;
 use crate::persona::Thresholds;
+use crate::persona::voice::Voiceprint;
 use crate::score::{Label, Score};
 
 /// The comment above the section.
@@ -77,6 +78,7 @@ pub(super) fn section(thresholds: &Thresholds) -> String {
     if let Some(print) = &thresholds.voiceprint {
         let (weights, mean, deviation) = print.parts();
         let mut inner = Table::new();
+        inner["version"] = value(Voiceprint::VERSION);
         inner["mean"] = value(mean);
         inner["deviation"] = value(deviation);
         inner["weights"] = value(weights);
@@ -141,7 +143,6 @@ mod tests {
     use std::ops::Add;
 
     use crate::drift::Prompt;
-    use crate::persona::voice::Voiceprint;
     use crate::persona::{DriftThresholds, Persona};
 
     fn thresholds() -> Thresholds {
@@ -176,7 +177,7 @@ mod tests {
         let shipped = include_str!("../../../policies/personas/aria.toml");
         let once = merged(shipped, &section(&thresholds())).unwrap();
         assert_eq!(Persona::parse(&once, None).unwrap().thresholds, thresholds());
-        assert!(thresholds().voiceprint.is_some());
+        assert!(thresholds().voiceprint.is_some() && once.contains("[thresholds.voiceprint]\nversion = "), "{once}");
         assert!(once.starts_with(shipped.trim_end()), "the rest stays as it is, comments and all:\n{once}");
         // Calibrated again, the section is replaced and not doubled.
         let other = Thresholds { responses: Some(9), drift: None, ..thresholds() };

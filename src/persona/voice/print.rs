@@ -116,6 +116,9 @@ struct Moments {
 }
 
 impl Voiceprint {
+    /// Of the vectors that the weights are for; it stands beside them in a persona file. Weights of another version say nothing.
+    pub const VERSION: i64 = vector::VERSION;
+
     /// How far an answer is from the persona's own, in standard deviations.
     pub(super) fn deviations(&self, answer: &Vector) -> f64 {
         (against(&self.weights, answer) - self.mean) / self.deviation
