@@ -34,7 +34,7 @@ impl Serve {
                 return Ok(ExitCode::from(FAILED));
             }
         };
-        telemetry::log::start(config.telemetry.log, &config.telemetry.level)?;
+        let _log = telemetry::log::start(config.telemetry.log, &config.telemetry.level)?;
         descriptors::raise(config.limits.in_flight);
         // On one core a second thread only takes turns with the first; without one, nothing has to be handed over or locked for it.
         let mut runtime = match std::thread::available_parallelism().map_or(1, usize::from) {

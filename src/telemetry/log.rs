@@ -11,6 +11,7 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::json::JsonLines;
+use super::sink::{Flush, Sink};
 use crate::guard::events::{Ending, Observe, Outcome};
 use crate::score::Scores;
 use crate::verdict::{Action, Verdict};
@@ -30,13 +31,17 @@ const HEADER_DUMPERS: [&str; 3] = ["h2", "hyper", "rustls"];
 
 /// Starts logging to standard error. `level`: what is logged where `RUST_LOG` does not say: a level or a filter.
 ///
+/// What it gives back is to be kept to the end: it writes out what still waits.
+///
 /// # Errors
 /// Where the filter cannot be understood, with the part that is wrong, or where logging has already been started.
-pub fn start(format: LogFormat, level: &str) -> Result<(), LogError> {
+pub fn start(format: LogFormat, level: &str) -> Result<Flush, LogError> {
     let wanted = std::env::var("RUST_LOG").ok().filter(|value| !value.trim().is_empty());
     let (from, wanted) = wanted.as_deref().map_or(("telemetry.level", level), |wanted| ("RUST_LOG", wanted));
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    subscriber(format, from, wanted, colour, std::io::stderr)?.try_init().map_err(|error| LogError::Started(error.to_string()))
+    let (sink, flush) = Sink::new(std::io::stderr()).map_err(|error| LogError::Started(error.to_string()))?;
+    subscriber(format, from, wanted, colour, sink)?.try_init().map_err(|error| LogError::Started(error.to_string()))?;
+    Ok(flush)
 }
 
 fn subscriber<W>(
@@ -68,8 +73,8 @@ pub enum LogError {
     /// The setting is not a filter.
     #[error("{0}: {1}; write a level (\"debug\") or targets with levels (\"steadfast=debug,hyper=warn\")")]
     Filter(&'static str, String),
-    /// Something else has taken the logs.
-    #[error("logging has already been started: {0}")]
+    /// Something else has taken the logs, or there can be no thread for them.
+    #[error("logging cannot be started: {0}")]
     Started(String),
 }
 

@@ -9,6 +9,7 @@ mod json;
 pub mod log;
 pub mod metrics;
 pub mod models;
+mod sink;
 pub mod traces;
 mod values;
 mod watch;
@@ -17,6 +18,7 @@ pub use exposition::Format;
 pub use fleet::Fleet;
 pub use log::ExchangeLog;
 pub use metrics::{InFlight, Metrics};
+pub use sink::Flush;
 pub use traces::Tracer;
 
 #[cfg(test)]
