@@ -22,6 +22,8 @@ pub mod runtime;
 #[cfg(feature = "onnx")]
 mod unigram;
 pub mod warmup;
+#[cfg(feature = "onnx")]
+mod weights;
 
 use std::future::Future;
 use std::pin::Pin;
