@@ -18,9 +18,14 @@ pub(super) fn loops(text: &str, tokens: &[Token], seen: usize) -> Option<Symptom
     let fresh = fresh - from;
     let mut best = None;
     for period in 1..=PERIOD.min(tokens.len() / 3) {
+        let same = |at: usize| tokens[at].hash == tokens[at - period].hash;
+        // A run that counts ends in the new text: where nothing of that follows itself there is none.
+        if !(fresh.max(period)..tokens.len()).any(same) {
+            continue;
+        }
         let mut run = 0;
         for at in period..=tokens.len() {
-            if at < tokens.len() && tokens[at].hash == tokens[at - period].hash {
+            if at < tokens.len() && same(at) {
                 run += 1;
                 continue;
             }

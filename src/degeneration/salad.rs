@@ -53,13 +53,25 @@ static PAIRS: LazyLock<[[bool; LITTLE.len()]; LITTLE.len()]> = LazyLock::new(|| 
 });
 
 /// The number of a little word, in whatever case.
+#[inline]
 pub(super) fn little(word: &[u8]) -> Option<usize> {
-    if word.len() > 4 {
+    let begins = word.first().is_some_and(|first| FIRST >> (first & 31) & 1 == 1);
+    if word.len() > 4 || !begins {
         return None;
     }
     let key = key(word);
     KEYS.iter().position(|little| *little == key)
 }
+
+/// Which letters they begin with, a bit for each: most words are told by that.
+const FIRST: u32 = {
+    let (mut letters, mut at) = (0, 0);
+    while at < LITTLE.len() {
+        letters |= 1 << (LITTLE[at].as_bytes()[0] & 31);
+        at += 1;
+    }
+    letters
+};
 
 /// The little words as numbers: each word of an answer is compared with all of them.
 const KEYS: [u32; LITTLE.len()] = {

@@ -1,6 +1,8 @@
 //! One quick look at each new piece of a text: whether it can hold any sign of a text that has come apart, so that the checks that look
 //! back are asked only where there may be something to find. It may say yes for nothing, never no where a check would find something.
 
+use smallvec::SmallVec;
+
 use super::script::Script;
 use super::tokens::is_character;
 
@@ -185,7 +187,7 @@ impl Skim {
                 if c == 'ー' {
                     at += c.len_utf8();
                 } else if is_character(c) {
-                    self.phrases.push(hash(c.encode_utf8(&mut [0; 4]).bytes()), at + c.len_utf8());
+                    self.phrases.push(hash(c.encode_utf8(&mut [0; 4]).as_bytes()), at + c.len_utf8());
                     self.pairs.other();
                     at += c.len_utf8();
                 } else if c.is_alphanumeric() {
@@ -205,21 +207,21 @@ impl Skim {
             let closes = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
             return rest.find(closes).map_or(end, |length| start + length);
         }
-        let (mut at, mut state, mut letters) = (start, SEED, false);
-        // The next letter behind an apostrophe, or this one.
+        let part = |at: usize| bytes[at..end].iter().position(|byte| KINDS[usize::from(*byte)] == NEITHER).map_or(end, |length| at + length);
+        let mut at = part(start);
+        // A letter behind an apostrophe belongs to the word.
+        while at < end && bytes[at] == b'\'' && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {
+            at = part(at + 1);
+        }
         let next = |at: usize| if bytes[at] == b'\'' { bytes.get(at + 1).copied().unwrap_or(0) } else { bytes[at] };
-        for byte in &bytes[start..end] {
-            let kind = KINDS[usize::from(*byte)];
-            if kind == NEITHER && !next(at).is_ascii_alphabetic() {
-                break;
-            }
-            letters |= kind == LETTER;
-            state = mix(state, byte | 0x20);
-            at += 1;
-        }
-        if at < end && next(at) >= 0x80 {
+        let (state, letters) = if at < end && next(at) >= 0x80 {
+            let (state, letters);
             (at, state, letters) = wide_word(text, start, end);
-        }
+            (state, letters)
+        } else {
+            let word = &bytes[start..at];
+            (hash(word), word.iter().any(|byte| KINDS[usize::from(*byte)] == LETTER))
+        };
         if letters || !super::tokens::begins_line(text, start) {
             self.phrases.push(state, at);
             self.pairs.push(&bytes[start..at], at);
@@ -257,19 +259,34 @@ static KINDS: [u8; 256] = {
 
 const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
 
-const fn mix(state: u64, byte: u8) -> u64 {
-    (state ^ byte as u64).wrapping_mul(0x0100_0000_01B3)
+const fn mix(state: u64, piece: u64) -> u64 {
+    let mixed = (state ^ piece).wrapping_mul(0x517C_C1B7_2722_0A95);
+    mixed ^ (mixed >> 32)
 }
 
-fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(SEED, |state, byte| mix(state, byte | 0x20))
+/// A word's hash, whatever the case of its ASCII letters: eight bytes at a time, the last ones together with some before them.
+fn hash(word: &[u8]) -> u64 {
+    const SMALL: u64 = 0x2020_2020_2020_2020;
+    let four = |at: usize| word[at..].first_chunk().map_or(0, |four| u64::from(u32::from_le_bytes(*four)));
+    let mut state = SEED ^ word.len() as u64;
+    let last = match word.len() {
+        0 => 0,
+        length @ 1..4 => u64::from(word[0]) << 16 | u64::from(word[length / 2]) << 8 | u64::from(word[length - 1]),
+        length => {
+            for eight in word[..length - 1].chunks_exact(8) {
+                state = mix(state, eight.first_chunk().map_or(0, |eight| u64::from_le_bytes(*eight)) | SMALL);
+            }
+            four(length.saturating_sub(8)) << 32 | four(length - 4)
+        }
+    };
+    mix(state, last | SMALL)
 }
 
 /// A word with other letters than ASCII ones: its end, its hash, whether it has letters.
 fn wide_word(text: &str, start: usize, end: usize) -> (usize, u64, bool) {
     let mut letters = false;
     let mut stop = end;
-    let mut state = SEED;
+    let mut word: SmallVec<[u8; 64]> = SmallVec::new();
     for (offset, c) in text[start..end].char_indices() {
         let at = start + offset;
         let inside = || matches!(c, '\'' | '’') && text[at + c.len_utf8()..].starts_with(char::is_alphabetic);
@@ -280,10 +297,10 @@ fn wide_word(text: &str, start: usize, end: usize) -> (usize, u64, bool) {
         letters |= c != 'ー' && c.is_alphabetic();
         // A sigma at the end of a word has two forms.
         for lower in (if c == 'ς' { 'σ' } else { c }).to_lowercase() {
-            state = lower.encode_utf8(&mut [0; 4]).bytes().fold(state, |state, byte| mix(state, byte | 0x20));
+            word.extend_from_slice(lower.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
-    (stop, state, letters)
+    (stop, hash(&word), letters)
 }
 
 /// The last place behind `from` where no word is cut in two: behind a space, a mark, or a character that is a word of its own.
@@ -317,7 +334,7 @@ impl Phrases {
         // The upper bits are the better mixed ones.
         let place = usize::try_from(phrase >> 51).unwrap_or(0) % PLACES;
         let (block, bit) = (place / 64, 1 << (place % 64));
-        let again = self.filters.iter().any(|filter| filter[block] & bit != 0);
+        let again = (self.filters[0][block] | self.filters[1][block]) & bit != 0;
         if self.in_generation >= GENERATION {
             self.filters.swap(0, 1);
             self.filters[0].fill(0);

@@ -34,6 +34,7 @@ impl Token {
 pub(super) fn tokens(text: &str, prose: &Prose<'_>) -> Vec<Token> {
     // Seeded per call: nothing outside can aim at collisions.
     let hasher = RandomState::new();
+    let mut lower: Vec<u8> = Vec::new();
     let mut tokens = Vec::new();
     for (range, part) in prose.parts() {
         if matches!(part, Part::Code | Part::Table) {
@@ -48,7 +49,16 @@ pub(super) fn tokens(text: &str, prose: &Prose<'_>) -> Vec<Token> {
             }
             // "3 x 3 x 3", "A G E D": a single letter is a symbol.
             let letters = letters && (character || text[start..end].chars().nth(1).is_some());
-            let hash = hasher.hash_one(text[start..end].to_lowercase());
+            let word = &text[start..end];
+            let hash = if word.is_ascii() {
+                // The same as of a text, and no allocation: nearly all words of most languages.
+                lower.clear();
+                lower.extend_from_slice(word.as_bytes());
+                lower.make_ascii_lowercase();
+                hasher.hash_one(&*lower)
+            } else {
+                hasher.hash_one(word.to_lowercase().as_bytes())
+            };
             let (Ok(start), Ok(end)) = (u32::try_from(start), u32::try_from(end)) else { return };
             tokens.push(Token { hash, start, end, letters, character });
         };

@@ -5,6 +5,8 @@
 //! thresholds), and the signals `voice` and `register`. Each is turned into a standard normal score by its rank among harmless turns, so
 //! that skewed scores do not raise alarms, and has a chart of its own.
 
+use std::sync::LazyLock;
+
 use super::{Residuals, normal_quantile};
 use crate::score::{Label, Scores, Signals};
 
@@ -61,7 +63,8 @@ impl Ranks {
 
 /// The normal quantile of a share.
 fn at(index: usize) -> f64 {
-    normal_quantile(SHARES[index])
+    static QUANTILES: LazyLock<[f64; SHARES.len()]> = LazyLock::new(|| SHARES.map(normal_quantile));
+    QUANTILES[index]
 }
 
 /// A quantile of sorted values, between the two nearest.
@@ -167,7 +170,7 @@ impl Asked {
         }
         let lower = message.to_lowercase();
         let about_you = lower.split(|c: char| !c.is_alphanumeric()).any(|word| YOU.contains(&word))
-            || YOU_CJK.iter().any(|word| lower.contains(word));
+            || (!lower.is_ascii() && YOU_CJK.iter().any(|word| lower.contains(word)));
         let flag = |value: bool| f64::from(u8::from(value));
         Asked([chars.ln_1p(), flag(question), flag(exclamation), flag(about_you), flag(emoji)])
     }

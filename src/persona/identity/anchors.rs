@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use aho_corasick::automaton::OverlappingState;
-use aho_corasick::{AhoCorasick, Input};
+use aho_corasick::Anchored;
+use aho_corasick::automaton::{Automaton as _, StateID};
+use aho_corasick::dfa::DFA;
 
 use super::names::{self, Family};
 use super::{human, unknown};
@@ -63,7 +64,9 @@ enum Role {
 /// The anchors of one persona.
 #[derive(Debug)]
 pub(super) struct Anchors {
-    automaton: AhoCorasick,
+    automaton: DFA,
+    /// Where the automaton begins.
+    start: StateID,
     /// For each pattern of the automaton, as it is written there.
     roles: Vec<(Role, Box<str>)>,
     longest: usize,
@@ -102,8 +105,8 @@ impl Wanted {
 #[derive(Clone, Debug)]
 pub(super) struct Hints {
     read: usize,
-    /// How far the automaton has come: it goes on from there, so that the beginning of a word is not read twice.
-    scan: OverlappingState,
+    /// How far the automaton has come: it goes on from there, so that the beginning of a word is not read twice. `None`: it begins anew.
+    scan: Option<(StateID, usize)>,
     name: usize,
     lists: Box<[usize]>,
     statements: Box<[usize]>,
@@ -157,11 +160,12 @@ impl Anchors {
                 completes[*last].push(statement);
             }
         }
-        let automaton = AhoCorasick::builder()
+        let automaton = DFA::builder()
             .ascii_case_insensitive(true)
             .build(roles.iter().map(|(_, word)| word.as_bytes()))
             .expect("a few hundred short words");
         Anchors {
+            start: automaton.start_state(Anchored::No).expect("it looks everywhere"),
             longest: roles.iter().map(|(_, word)| word.len()).max().unwrap_or(0),
             automaton,
             roles,
@@ -186,7 +190,7 @@ impl Hints {
     pub fn new(anchors: &Anchors) -> Self {
         Hints {
             read: 0,
-            scan: OverlappingState::start(),
+            scan: None,
             name: 0,
             lists: vec![0; anchors.lists].into(),
             statements: vec![0; anchors.statements.len()].into(),
@@ -199,46 +203,51 @@ impl Hints {
     pub fn read(&mut self, anchors: &Anchors, text: &str) {
         let read = std::mem::replace(&mut self.read, text.len());
         let bytes = text.as_bytes();
-        // Where it begins counts only for a scan that has not begun.
-        let fresh = Input::new(bytes).range(read.saturating_sub(anchors.longest)..);
-        loop {
-            anchors.automaton.find_overlapping(fresh.clone(), &mut self.scan);
-            let Some(hit) = self.scan.get_match() else { break };
-            let (role, word) = &anchors.roles[hit.pattern()];
-            let (start, end) = (hit.start(), hit.end());
-            if end <= read {
-                continue;
+        let (mut state, from) = self.scan.unwrap_or((anchors.start, read.saturating_sub(anchors.longest)));
+        for (at, byte) in bytes.iter().enumerate().skip(from) {
+            state = anchors.automaton.next_state(Anchored::No, state, *byte);
+            if anchors.automaton.is_special(state) && anchors.automaton.is_match(state) && at >= read {
+                for number in 0..anchors.automaton.match_len(state) {
+                    let pattern = anchors.automaton.match_pattern(state, number).as_usize();
+                    self.hit(anchors, pattern, bytes, at + 1);
+                }
             }
-            let before = start.checked_sub(1).map(|at| bytes[at]);
-            let after = bytes.get(end);
-            let within =
-                || before.is_some_and(|byte| byte.is_ascii_alphanumeric()) || after.is_some_and(u8::is_ascii_alphanumeric);
-            match role {
-                Role::Name { exact } => {
-                    let (first, last) = (bytes[start], bytes[end - 1]);
-                    let part = first.is_ascii_alphanumeric() && before.is_some_and(|byte| byte.is_ascii_alphanumeric())
-                        || last.is_ascii_alphanumeric() && after.is_some_and(|byte| byte.is_ascii_lowercase() && *byte != b'v');
-                    if !part && (!exact || bytes[start..end] == *word.as_bytes()) {
-                        self.name = end;
-                        self.decides(start);
-                    }
-                }
-                Role::Word { list, whole } => {
-                    if !*whole || !within() {
-                        self.word(anchors, *list, start, end);
-                    }
-                }
-                Role::Opener { whole } => {
-                    if !*whole || !within() {
-                        self.opener = Some(start);
-                    }
-                }
-                Role::Wild => {
+        }
+        self.scan = Some((state, bytes.len()));
+    }
+
+    /// An anchor ends at `end`.
+    fn hit(&mut self, anchors: &Anchors, pattern: usize, bytes: &[u8], end: usize) {
+        let (role, word) = &anchors.roles[pattern];
+        let start = end - word.len();
+        let before = start.checked_sub(1).map(|at| bytes[at]);
+        let after = bytes.get(end);
+        let within = || before.is_some_and(|byte| byte.is_ascii_alphanumeric()) || after.is_some_and(u8::is_ascii_alphanumeric);
+        match role {
+            Role::Name { exact } => {
+                let (first, last) = (bytes[start], bytes[end - 1]);
+                let part = first.is_ascii_alphanumeric() && before.is_some_and(|byte| byte.is_ascii_alphanumeric())
+                    || last.is_ascii_alphanumeric() && after.is_some_and(|byte| byte.is_ascii_lowercase() && *byte != b'v');
+                if !part && (!exact || bytes[start..end] == *word.as_bytes()) {
                     self.name = end;
                     self.decides(start);
-                    self.lists.fill(end);
-                    self.statements.fill(end);
                 }
+            }
+            Role::Word { list, whole } => {
+                if !*whole || !within() {
+                    self.word(anchors, *list, start, end);
+                }
+            }
+            Role::Opener { whole } => {
+                if !*whole || !within() {
+                    self.opener = Some(start);
+                }
+            }
+            Role::Wild => {
+                self.name = end;
+                self.decides(start);
+                self.lists.fill(end);
+                self.statements.fill(end);
             }
         }
     }
@@ -270,7 +279,7 @@ impl Hints {
         self.opener = self.opener.filter(|opener| *opener >= seen);
         if seen < self.read {
             self.read = seen;
-            self.scan = OverlappingState::start();
+            self.scan = None;
         }
     }
 

@@ -98,14 +98,28 @@ impl<'t> Sentence<'t> {
 /// follows it says whether it does.
 pub(super) fn sentence_start(text: &str, at: usize) -> usize {
     let low = crate::text::ceil_char_boundary(text, at.saturating_sub(REACH));
-    let mut start = low;
-    for (offset, c) in text[low..at].char_indices() {
-        let behind = low + offset + c.len_utf8();
+    let bytes = text.as_bytes();
+    let mut behind = at;
+    // From the end: only marks are worth a look at the character.
+    while let Some(mark) = bytes[low..behind].iter().rposition(|byte| may_end(*byte)) {
+        let Some(c) = text.get(..low + mark + 1).and_then(|text| text.chars().next_back()) else {
+            // In the middle of a character.
+            behind = low + mark;
+            continue;
+        };
+        behind = low + mark + 1;
         if ends_sentence(text, behind, c) && !(behind == text.len() && may_go_on(c)) {
-            start = behind;
+            return behind;
         }
+        behind -= c.len_utf8();
     }
-    start
+    low
+}
+
+/// Whether a character that ends a sentence may end with this byte.
+const fn may_end(byte: u8) -> bool {
+    // The last two: of a character of three bytes, as '。', '！', '？' and '…' are.
+    matches!(byte, b'\n' | b'.' | b'!' | b'?' | 0x82 | 0x81 | 0x9F | 0xA6)
 }
 
 /// Whether what follows this mark says if it ends a sentence.
