@@ -207,7 +207,9 @@ impl Skim {
             let closes = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
             return rest.find(closes).map_or(end, |length| start + length);
         }
-        let part = |at: usize| bytes[at..end].iter().position(|byte| KINDS[usize::from(*byte)] == NEITHER).map_or(end, |length| at + length);
+        let part = |at: usize| {
+            bytes[at..end].iter().position(|byte| KINDS[usize::from(*byte)] == NEITHER).map_or(end, |length| at + length)
+        };
         let mut at = part(start);
         // A letter behind an apostrophe belongs to the word.
         while at < end && bytes[at] == b'\'' && bytes.get(at + 1).is_some_and(u8::is_ascii_alphabetic) {

@@ -178,7 +178,8 @@ impl Engine {
         let graph = if self.tract { None } else { weights::without_weights(&onnx) };
         let session = match graph {
             Some(graph) => {
-                let mut builder = builder.with_external_initializer_file_in_memory(weights::FILE, onnx.into()).map_err(refused)?;
+                let mut builder =
+                    builder.with_external_initializer_file_in_memory(weights::FILE, onnx.into()).map_err(refused)?;
                 builder.commit_from_memory(&graph)
             }
             None => builder.commit_from_memory(&onnx),
