@@ -4,6 +4,7 @@
 //! are compared with are a few examples in the persona file or a [voiceprint](Voiceprint) that was learned from many answers, which tells
 //! much more (`docs/drift.md` says how much). It is meant to be added up over a conversation, not to decide alone.
 
+mod logistic;
 mod print;
 mod vector;
 

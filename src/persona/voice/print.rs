@@ -1,10 +1,10 @@
-//! A voiceprint: a voice that was learned from many answers of a persona, and from answers that are others'. What tells the two apart is a
-//! linear discriminant (Fisher 1936) with a diagonal covariance, for there are more habits than answers. `steadfast calibrate --others`
-//! learns it and writes it into the persona file.
+//! A voiceprint: a voice that was learned from many answers of a persona, and from answers that are others': a weight for each habit, by
+//! logistic regression. `steadfast calibrate --others` learns it and writes it into the persona file.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::logistic::{self, Sparse};
 use super::vector::{self, BUCKETS, Vector};
 
 /// Letters and digits below which an answer says nothing of its voice.
@@ -16,8 +16,6 @@ pub const FEWEST_OTHERS: usize = 40;
 /// Parts that the persona's answers are learned from in: one is measured by what the others teach.
 pub const FOLDS: usize = 5;
 
-/// What is added to each habit's variance, which for rare ones is next to nothing: about that of a habit that one answer in ten has.
-const SMOOTHING: f64 = 1e-4;
 /// Weights are whole numbers; one of usual size comes to this.
 const USUAL: f64 = 32.0;
 
@@ -70,9 +68,9 @@ pub struct Learned {
 /// # Errors
 /// There are too few that are long enough.
 pub fn learn(own: &[Spoken<'_>], others: &[Spoken<'_>]) -> Result<Learned, TooFew> {
-    let long = |spoken: &[Spoken<'_>]| -> Vec<(usize, Vector)> {
+    let long = |spoken: &[Spoken<'_>]| -> Vec<(usize, Sparse)> {
         let enough = spoken.iter().filter(|one| vector::says_enough(one.answer, FEWEST_LETTERS));
-        enough.map(|one| (one.fold % FOLDS, vector::answer(one.answer, one.asked))).collect()
+        enough.map(|one| (one.fold % FOLDS, Sparse::of(&vector::answer(one.answer, one.asked)))).collect()
     };
     let (own, others) = (long(own), long(others));
     if own.len() < FEWEST_OWN {
@@ -81,20 +79,17 @@ pub fn learn(own: &[Spoken<'_>], others: &[Spoken<'_>]) -> Result<Learned, TooFe
     if others.len() < FEWEST_OTHERS {
         return Err(TooFew::Others(others.len()));
     }
-    let rest = |all: &[(usize, Vector)], without: Option<usize>| {
-        let mut moments = Moments::new();
-        all.iter().filter(|(fold, _)| Some(*fold) != without).for_each(|(_, vector)| moments.add(vector));
-        moments
+    let taught = |without: Option<usize>, others_without: Option<usize>| {
+        whole_numbers(&logistic::weights(&rest(&own, without), &rest(&others, others_without)))
     };
-    let all_others = rest(&others, None);
-    let folds: [_; FOLDS] = std::array::from_fn(|fold| discriminant(&rest(&own, Some(fold)), &all_others));
+    let folds: [_; FOLDS] = std::array::from_fn(|fold| taught(Some(fold), None));
     // What each answer comes to by what its fold did not teach.
-    let measured = |by: &[Box<[i8; BUCKETS]>; FOLDS], all: &[(usize, Vector)]| -> Vec<(usize, f64)> {
-        all.iter().map(|(fold, vector)| (*fold, against(&by[*fold], vector))).collect()
+    let measured = |by: &[Box<[i8; BUCKETS]>; FOLDS], all: &[(usize, Sparse)]| -> Vec<(usize, f64)> {
+        all.iter().map(|(fold, answer)| (*fold, answer.dot(&by[*fold].map(f64::from)) / USUAL)).collect()
     };
     let near = measured(&folds, &own);
     // To tell the two apart the others' answers must not have taught it either.
-    let neither: [_; FOLDS] = std::array::from_fn(|fold| discriminant(&rest(&own, Some(fold)), &rest(&others, Some(fold))));
+    let neither: [_; FOLDS] = std::array::from_fn(|fold| taught(Some(fold), Some(fold)));
     let told = auroc(&measured(&neither, &others), &measured(&neither, &own));
     let print = |weights: Box<[i8; BUCKETS]>, without: Option<usize>| {
         let values = near.iter().filter(|(fold, _)| Some(*fold) != without).map(|(_, value)| *value);
@@ -102,17 +97,15 @@ pub fn learn(own: &[Spoken<'_>], others: &[Spoken<'_>]) -> Result<Learned, TooFe
         Voiceprint { weights, mean, deviation }
     };
     Ok(Learned {
-        whole: print(discriminant(&rest(&own, None), &all_others), None),
+        whole: print(taught(None, None), None),
         folds: std::array::from_fn(|fold| print(folds[fold].clone(), Some(fold))),
         told,
     })
 }
 
-/// Counts and sums of vectors.
-struct Moments {
-    count: usize,
-    sum: Vec<f64>,
-    squares: Vec<f64>,
+/// All but one fold's.
+fn rest(all: &[(usize, Sparse)], without: Option<usize>) -> Vec<&Sparse> {
+    all.iter().filter(|(fold, _)| Some(*fold) != without).map(|(_, answer)| answer).collect()
 }
 
 impl Voiceprint {
@@ -148,38 +141,9 @@ impl std::fmt::Debug for Voiceprint {
     }
 }
 
-impl Moments {
-    fn new() -> Self {
-        Moments { count: 0, sum: vec![0.0; BUCKETS], squares: vec![0.0; BUCKETS] }
-    }
-
-    fn add(&mut self, answer: &Vector) {
-        self.count += 1;
-        for (bucket, value) in answer.iter().enumerate() {
-            let value = f64::from(*value);
-            self.sum[bucket] += value;
-            self.squares[bucket] += value * value;
-        }
-    }
-
-    /// A habit's mean and variance.
-    #[expect(clippy::cast_precision_loss, reason = "a count of answers")]
-    fn of(&self, bucket: usize) -> (f64, f64) {
-        let count = self.count.max(1) as f64;
-        let mean = self.sum[bucket] / count;
-        (mean, (self.squares[bucket] / count - mean * mean).max(0.0))
-    }
-}
-
-/// The difference of the means over the variance within, of each habit: positive is the others'. As whole numbers.
+/// Weights as whole numbers: what they tell apart does not depend on their size.
 #[expect(clippy::cast_possible_truncation, reason = "clamped")]
-fn discriminant(own: &Moments, others: &Moments) -> Box<[i8; BUCKETS]> {
-    let weights: Vec<f64> = (0..BUCKETS)
-        .map(|bucket| {
-            let ((own, one), (other, two)) = (own.of(bucket), others.of(bucket));
-            (other - own) / (f64::midpoint(one, two) + SMOOTHING)
-        })
-        .collect();
+fn whole_numbers(weights: &[f64]) -> Box<[i8; BUCKETS]> {
     #[expect(clippy::cast_precision_loss, reason = "a small constant")]
     let usual = (weights.iter().map(|weight| weight * weight).sum::<f64>() / BUCKETS as f64).sqrt().max(1e-12);
     let mut whole = Box::new([0_i8; BUCKETS]);
