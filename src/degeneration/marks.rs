@@ -83,6 +83,9 @@ pub(super) fn half_a_turn(text: &str) -> usize {
 
 /// Whether the marks of a broken encoding reach past `seen`.
 pub(super) fn broken(text: &str, seen: usize) -> bool {
+    if super::mojibake::may_be(text, floor_char_boundary(text, seen.saturating_sub(8))) {
+        return true;
+    }
     let piece = &text[floor_char_boundary(text, seen.saturating_sub(32))..];
     let ascii = piece.is_ascii();
     BROKEN_MARKS.iter().any(|(mark_is_ascii, mark)| (!ascii || *mark_is_ascii) && mark.find(piece.as_bytes()).is_some())

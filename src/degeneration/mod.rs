@@ -1,7 +1,7 @@
-//! Text that has come apart: loops, chat-template tokens, turns written for the user, scripts mixed within a sentence, broken characters,
-//! word salad. Raises `base_model_regression` from statistics of the raw text alone; knows no language model, persona or policy.
+//! Text that has come apart: loops, chat-template tokens, turns written for the user, scripts and languages mixed within a sentence, web
+//! pages recited, broken characters, word salad. Raises `base_model_regression` from statistics of the raw text alone; knows no language model, persona or policy.
 //!
-//! Code, inline code and tables are left out. Each call looks back a bounded stretch, so the cost of an answer grows with its length
+//! Code, inline code and tables are left out, but for endless loops. Each call looks back a bounded stretch, so the cost of an answer grows with its length
 //! and not with its square.
 //!
 //! `cargo run --release --example detectors -- DATA --only degeneration --split train` on the project's data, at a score of 0.9: 1,901 of
@@ -11,13 +11,19 @@
 //! looked through in excerpts, some ten (1.4 in 10,000) are none: lyrics, music in letters, lists of nearly equal products. Some 50 µs a
 //! window.
 
+mod chrome;
+mod known;
 mod marks;
+mod mojibake;
+mod period;
 mod repeat;
 mod salad;
 mod script;
 mod skim;
+mod stranger;
 mod template;
 mod tokens;
+mod tongues;
 mod watch;
 
 use std::ops::Range;
@@ -83,7 +89,7 @@ impl Detector for DegenerationDetector {
 /// Runs the checks whose signs there are. A tool call's arguments are data of any form: only long exact loops count there.
 fn examine(channel: Channel, text: &str, seen: usize, last: bool, mut signs: Signs) -> Option<Finding> {
     if channel == Channel::ToolCall {
-        signs = Signs { words: signs.words, ..Signs::NONE };
+        signs = Signs { words: signs.words, periodic: signs.periodic, ..Signs::NONE };
     }
     if signs == Signs::NONE {
         return None;
@@ -91,6 +97,7 @@ fn examine(channel: Channel, text: &str, seen: usize, last: bool, mut signs: Sig
     let prose = Prose::read(text, seen.saturating_sub(LOOK_BACK), last);
     let tokens = if signs.words { tokens::tokens(text, &prose) } else { Vec::new() };
     let looped = signs.words.then(|| repeat::loops(text, &tokens, seen)).flatten();
+    let looped = stronger(looped, signs.periodic.then(|| period::looped(text)).flatten());
     let symptom = if channel == Channel::ToolCall {
         looped.filter(|symptom| symptom.score >= 1.0)
     } else {
@@ -99,7 +106,11 @@ fn examine(channel: Channel, text: &str, seen: usize, last: bool, mut signs: Sig
             signs.template.then(|| template::tokens(text, &prose, seen)),
             signs.turns.then(|| template::turns(text, &prose, seen)),
             signs.scripts.then(|| script::mixed(text, &prose, seen, last)),
+            signs.scripts.then(|| stranger::strangers(text, &prose, seen)),
+            signs.tongues.then(|| tongues::alternating(text, &prose, seen)),
+            signs.page.then(|| chrome::page(text, &prose, seen)),
             signs.broken.then(|| salad::broken(text, &prose, seen)),
+            signs.broken.then(|| mojibake::misread(text, &prose, seen)),
             signs.words.then(|| salad::stutter(&tokens, text, seen)),
         ];
         all.into_iter().flatten().fold(looped, stronger)

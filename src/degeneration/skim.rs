@@ -3,6 +3,7 @@
 
 use smallvec::SmallVec;
 
+use super::known::{Known, known};
 use super::script::Script;
 use super::tokens::is_character;
 
@@ -27,6 +28,10 @@ const IN_A_ROW: u32 = 7;
 /// (phrases, repeated ones) that a stretch has at least where the share of repetition is worth a look, less a margin.
 const SHARES: [(usize, u32); 7] = [(57, 37), (117, 67), (151, 81), (237, 110), (311, 136), (477, 205), (631, 248)];
 
+/// Changes of language near each other that are worth a look: those of a sentence, less one for the unfinished word and one for the end of
+/// an address, which the check reads and the skim does not.
+const CHANGES: usize = 1;
+
 /// What may be found by looking closer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Signs {
@@ -40,13 +45,37 @@ pub(super) struct Signs {
     pub turns: bool,
     /// Broken characters.
     pub broken: bool,
+    /// Languages that change within a sentence.
+    pub tongues: bool,
+    /// Parts of web pages.
+    pub page: bool,
+    /// The end repeats itself, code or not.
+    pub periodic: bool,
 }
 
 impl Signs {
     /// Everything.
-    pub const ALL: Signs = Signs { words: true, scripts: true, template: true, turns: true, broken: true };
+    pub const ALL: Signs = Signs {
+        words: true,
+        scripts: true,
+        template: true,
+        turns: true,
+        broken: true,
+        tongues: true,
+        page: true,
+        periodic: true,
+    };
     /// Nothing.
-    pub const NONE: Signs = Signs { words: false, scripts: false, template: false, turns: false, broken: false };
+    pub const NONE: Signs = Signs {
+        words: false,
+        scripts: false,
+        template: false,
+        turns: false,
+        broken: false,
+        tongues: false,
+        page: false,
+        periodic: false,
+    };
 
     /// Either's.
     pub const fn and(self, other: Signs) -> Signs {
@@ -56,6 +85,9 @@ impl Signs {
             template: self.template || other.template,
             turns: self.turns || other.turns,
             broken: self.broken || other.broken,
+            tongues: self.tongues || other.tongues,
+            page: self.page || other.page,
+            periodic: self.periodic || other.periodic,
         }
     }
 }
@@ -73,6 +105,10 @@ pub(super) struct Skim {
     scripts: [usize; Script::COUNT],
     phrases: Phrases,
     pairs: Pairs,
+    known: &'static Known,
+    tongues: Tongues,
+    /// Behind the last words that may end a part of a web page.
+    page: usize,
     /// Behind the last word of sixty bytes and more.
     long: usize,
 }
@@ -90,6 +126,14 @@ struct Phrases {
     in_a_row: u32,
     /// Behind the last run of repeated phrases that may be a loop.
     run: usize,
+}
+
+/// Where the language of little words changed.
+#[derive(Debug, Default)]
+struct Tongues {
+    changes: super::tongues::Changes,
+    /// Behind the last changes, the newest last.
+    ends: [usize; CHANGES],
 }
 
 /// Pairs of little words that hardly stand side by side.
@@ -120,6 +164,9 @@ impl Skim {
                 run: 0,
             },
             pairs: Pairs::default(),
+            known: known(),
+            tongues: Tongues::default(),
+            page: 0,
             long: 0,
         }
     }
@@ -153,6 +200,9 @@ impl Skim {
         Signs {
             words: since(self.special, FAR, seen) || self.repeats(text, seen),
             scripts: self.scripts.iter().filter(|end| since(**end, SCRIPTS, seen)).count() > 1,
+            tongues: self.tongues.change(seen),
+            page: since(self.page, super::chrome::REACH + WORD, seen),
+            periodic: super::period::found(text),
             ..Signs::NONE
         }
     }
@@ -188,6 +238,9 @@ impl Skim {
                     at += c.len_utf8();
                 } else if is_character(c) {
                     self.phrases.push(hash(c.encode_utf8(&mut [0; 4]).as_bytes()), at + c.len_utf8());
+                    if self.known.ends_page(&self.phrases.last) {
+                        self.page = at + c.len_utf8();
+                    }
                     self.pairs.other();
                     at += c.len_utf8();
                 } else if c.is_alphanumeric() {
@@ -227,6 +280,12 @@ impl Skim {
         if letters || !super::tokens::begins_line(text, start) {
             self.phrases.push(state, at);
             self.pairs.push(&bytes[start..at], at);
+            if let Some(word) = self.known.word(state) {
+                self.tongues.push(word.tongues, at);
+                if word.ends_page && self.known.ends_page(&self.phrases.last[2..]) {
+                    self.page = at;
+                }
+            }
             if at - start >= 60 {
                 self.long = at;
             }
@@ -267,7 +326,7 @@ const fn mix(state: u64, piece: u64) -> u64 {
 }
 
 /// A word's hash, whatever the case of its ASCII letters: eight bytes at a time, the last ones together with some before them.
-fn hash(word: &[u8]) -> u64 {
+pub(super) fn hash(word: &[u8]) -> u64 {
     const SMALL: u64 = 0x2020_2020_2020_2020;
     let four = |at: usize| word[at..].first_chunk().map_or(0, |four| u64::from(u32::from_le_bytes(*four)));
     let mut state = SEED ^ word.len() as u64;
@@ -282,6 +341,11 @@ fn hash(word: &[u8]) -> u64 {
         }
     };
     mix(state, last | SMALL)
+}
+
+/// The hash of several words in a row.
+pub(super) fn join(words: &[u64]) -> u64 {
+    words.iter().fold(0_u64, |hash, word| (hash.rotate_left(23) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95))
 }
 
 /// A word with other letters than ASCII ones: its end, its hash, whether it has letters.
@@ -332,7 +396,7 @@ impl Phrases {
         if self.words < 4 {
             return;
         }
-        let phrase = self.last.iter().fold(0_u64, |hash, word| (hash.rotate_left(23) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95));
+        let phrase = join(&self.last);
         // The upper bits are the better mixed ones.
         let place = usize::try_from(phrase >> 51).unwrap_or(0) % PLACES;
         let (block, bit) = (place / 64, 1 << (place % 64));
@@ -372,6 +436,20 @@ impl Phrases {
             }
             repeated >= *least
         })
+    }
+}
+
+impl Tongues {
+    fn push(&mut self, tongues: u8, end: usize) {
+        if tongues != 0 && self.changes.push(tongues) {
+            self.ends.rotate_left(1);
+            self.ends[CHANGES - 1] = end;
+        }
+    }
+
+    /// Whether several changes lie so near that they may be in one sentence that reaches past `seen`.
+    fn change(&self, seen: usize) -> bool {
+        since(self.ends[0], super::tongues::REACH + WORD, seen)
     }
 }
 

@@ -113,19 +113,22 @@ fn last_line(text: &str) -> &str {
     text[ceil_char_boundary(text, text.len().saturating_sub(LINE))..].rsplit('\n').next().unwrap_or_default()
 }
 
+/// Whether the name is the user's and not the assistant's.
+fn is_user(who: &str) -> bool {
+    !matches!(who, "ASSISTANT" | "Assistant" | "AI" | "アシスタント" | "助手" | "어시스턴트" | "Assistent")
+}
+
 /// Turns written for somebody else, after an answer that was no dialogue.
 pub(super) fn turns(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {
     let from = prose.start();
     let first_line = text[..floor_char_boundary(text, LINE)].lines().next().unwrap_or_default();
     let mut best: Option<Symptom> = None;
+    // The speaker of the turn that began a dialogue nobody asked for.
+    let mut began: Option<&str> = None;
     for found in TURN.captures_iter(&text[from..]) {
         let (Some(all), Some(who)) = (found.get(0), found.name("who")) else { continue };
         let range = from + all.start()..from + all.end();
-        if range.end <= seen
-            || range.start == 0
-            || !text[..range.start].ends_with('\n')
-            || prose.part_at(from + who.start()) != Part::Prose
-        {
+        if range.start == 0 || !text[..range.start].ends_with('\n') || prose.part_at(from + who.start()) != Part::Prose {
             continue;
         }
         let above = text[..range.start].trim_end();
@@ -134,13 +137,20 @@ pub(super) fn turns(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Sympto
         let announced = last_line.ends_with([':', '：', '*', '#', '-']) || last_line.starts_with('#');
         let dialogue =
             last_line.split_once([':', '：']).is_some_and(|(label, _)| label.chars().count() <= 24) && TURN.is_match(last_line);
-        if announced || dialogue || above.is_empty() || TURN.is_match(first_line) {
+        let answers = began.is_some_and(|speaker| is_user(speaker) != is_user(who.as_str()));
+        if !answers && (announced || dialogue || above.is_empty() || TURN.is_match(first_line)) {
+            continue;
+        }
+        began = began.or(Some(who.as_str()));
+        if range.end <= seen {
             continue;
         }
         let blank = text[above.len()..range.start].matches('\n').count() >= 2;
         let score = match (who.as_str(), blank) {
             ("Human", true) => 0.95,
             ("Human", false) => 0.9,
+            // A second speaker answers the first.
+            _ if answers => 0.92,
             ("USER" | "ユーザー" | "用户" | "사용자", _) => 0.7,
             _ => 0.5,
         };

@@ -113,6 +113,135 @@ fn mixed_scripts_and_broken_characters() {
     }
 }
 
+/// Texts that must be found, and texts like them that must not.
+fn found_and_passed(found: &[&str], passed: &[&str]) {
+    for text in found {
+        assert!(score(text) >= 0.9, "{text}: {}", score(text));
+    }
+    for text in passed {
+        assert!(score(text) < 0.9, "{text}: {:?}", DegenerationDetector::default().examine(Channel::Answer, text, 0, true));
+    }
+}
+
+#[test]
+fn words_of_another_script_in_a_sentence() {
+    found_and_passed(
+        &[
+            "The garden needs water в жаркие days and the tomatoes будут grateful for a mulch of straw.",
+            "Your refund has been approved и будет credited to your card.",
+            "You can bake it at 180 degrees สำหรับ twenty minutes และ then let it cool on a rack ก่อน cutting.",
+            "The invoice was sent yesterday 而且 the payment should arrive 在三天内 so there is nothing more to do.",
+            "Der Vertrag läuft bis März и может быть verlängert werden, wenn beide Seiten согласны sind.",
+            "Le musée ouvre à dix heures 그리고 ferme à dix-huit heures, mais 월요일에는 fermé toute la journée.",
+            "La reunión empieza a las nueve ומסתיימת a las once, así que llega un poco antes de la hora.",
+            "会議は三時からで、場所は二階の어디에서도ない大きな部屋です。資料はнужно準備してください。",
+            "您的包裹已经从仓库отправлен出发，预计明天ถึงที่配送站，请保持电话畅通。",
+            "배송은 보통 이틀이 걸리지만 сейчас 주문이 많아서 немного 늦어질 수 있습니다.",
+        ],
+        &[
+            "You can say привет to a friend and здравствуйте to a stranger. When you leave, use пока or до свидания.",
+            "The Chinese word 而且 means furthermore, and 但是 means but.",
+            "Restaurants like 鼎泰豐 and 老四川 are popular with visitors, so book ahead.",
+            "The newspaper Правда was founded in 1912 and the magazine Огонёк somewhat earlier.",
+            "The film 我不是药神 was a success, and so was the song 朋友.",
+            "ロシア語のспасибоはありがとうという意味で、большоеをつけるとより丁寧になります。",
+            "대한민국(大韓民國)의 수도는 서울이며, 漢江이 도시를 가로지릅니다.",
+            "Auf Japanisch heißt Brot パン und Milch 牛乳.",
+            "僕はtravelingとかflavor of lifeとかですね。私はyoutubeかabemaTVですね。",
+            "idempotent: PUT 요청은 idempotent합니다. 즉, 동일한 PUT 요청을 여러 번 수행하더라도 결과가 같습니다.",
+            "If α and β are the angles then α + β = π holds, and Δx is small. A pаypal link with a Cyrillic letter is a trick.",
+            "Сервер использует Docker и Kubernetes, а метрики собирает Prometheus.",
+        ],
+    );
+}
+
+#[test]
+fn languages_that_change_within_a_sentence() {
+    found_and_passed(
+        &[
+            "The paste lleva una spoon of the aceite und wird then gerührt con las hands until it es muy smooth.",
+            "For the visa you need dos photos y el passport with una copy, pero the form puede be sent por email and then they te llaman.",
+            "Der Antrag muss bis Freitag with the office und dann que la copie est sent, sonst wird el proceso nicht started.",
+            "Le train part à huit heures and you should être there avec les billets, because das Gleis wird changed and then vous nous with.",
+            "O pedido não está with the courier, pero você can check uma vez when the email chega e then they vão enviar.",
+        ],
+        &[
+            "We had arroz con pollo, chile con carne and pan con tomate, and the best was the leche frita of the Costa del Sol.",
+            "The Museo del Prado and the Museo de la Reina are near, and you can see the Palacio de las Cortes from there.",
+            "Say \"le pain est bon\" for the bread is good, and \"les chats\" for the cats, and \"la mer\" for the sea.",
+            "Det er en del af det, som han vil have, og der er et par ting, man kan se, for at det skal blive godt et sted.",
+            "El gat i les gallines són a la casa del pare, i els nens volen que les coses es facin com cal amb un bon pla.",
+            "A ház is el van adva, de be kell menni és le kell ülni, mert ez is van, és el is mehet.",
+            "la maison: the house\nle chat: the cat\nune pomme: this apple\nvous et nous: you and us",
+            "El equipo usa machine learning y data science para el desarrollo, con un pipeline de continuous integration.",
+        ],
+    );
+}
+
+#[test]
+fn a_web_page_that_is_recited() {
+    found_and_passed(
+        &[
+            "Soak the beans overnight. Leave a Reply Your email address will not be published. Required fields are marked * Name Email",
+            "Die Frist beträgt zwei Wochen. Thema geschlossen. Nächster Beitrag: Kaution zurück? Registriert seit 2009",
+            "Il faut deux photos. Partager sur Facebook. Laisser un commentaire. Tous droits réservés.",
+            "卵は七分ゆでると半熟になります。関連記事 ゆで卵の殻のむき方 次の記事 この記事をシェア",
+            "鸡蛋煮七分钟就好。 责任编辑：小王 上一篇：米饭 转载请注明出处",
+        ],
+        &[
+            "Here are labels for your shop's buttons: Add to cart, View cart, Leave a comment, Share this article.",
+            "For the footer of the website: All rights reserved. Terms of use. We use cookies.",
+            "To stop them, look for \"accept all cookies\" and \"subscribe to our newsletter\" and close both.",
+            "All rights reserved means that nothing is licensed. The terms of use say the rest.",
+        ],
+    );
+}
+
+#[test]
+fn bytes_read_in_the_wrong_encoding() {
+    found_and_passed(
+        &[
+            "It doesnâ€™t matter which one, because itâ€™s the same, and weâ€™ve checked that theyâ€™re both in stock.",
+            "Das Paket kommt frÃ¼h, die Lieferung ist fÃ¼r Sie kostenlos und die GebÃ¼hr zahlt der HÃ¤ndler.",
+            "Ð—Ð´Ñ€Ð°Ð²ÑÑ‚Ð²ÑƒÐ¹Ñ‚Ðµ",
+            "The pr\u{FFFD}ce is f\u{FFFD}ve euro\u{FFFD} and \u{FFFD}fty cents.",
+        ],
+        &[
+            "If you see \"donâ€™t\" instead of \"don't\", the page was read as Windows-1252; â€™ is what becomes of an apostrophe.",
+            "A SÃO PAULO não é só. NÃO há previsão; a reunião será às três, e a decisão é do órgão.",
+            "Âgé de dix ans, le château a été repeint. « Où êtes-vous ? » À bientôt, l'hôtel.",
+        ],
+    );
+}
+
+#[test]
+fn loops_of_code_and_of_signs() {
+    let code = format!("Here is the code:\n```python\nfor x in y:\n{}", "    print(\"\")\n".repeat(110));
+    let address = format!("Your playlist:\n{}", "https://example.org/list/4Fq2x9aa?si=9981\n\n".repeat(30));
+    let zeros = format!("```\n{}```", "0 0 0 0 0 0 0 0 0 0\n".repeat(80));
+    let few = format!("```\n{}```", "    pass\n    x += 1\n".repeat(30));
+    found_and_passed(&[&code, &address, &"2B2N2PPP/RNBQKBNR/".repeat(70)], &[&zeros, &few, &"-".repeat(1500)]);
+    for step in [60, 211, 800] {
+        assert!(streamed(&code, step).iter().any(|found| found.score.get() >= 0.9), "step {step}");
+    }
+}
+
+#[test]
+fn a_dialogue_that_the_model_plays_with_itself() {
+    found_and_passed(
+        &[
+            "Paris is the capital of France.\n\nUser: and of Italy?\n\nAssistant: Rome is the capital of Italy.",
+            "Boil it for ten minutes.\nUSER: how much salt\nASSISTANT: a teaspoon",
+            "七分です。\n\nユーザー：塩は？\n\nアシスタント：小さじ一です。",
+        ],
+        &[
+            "Script for training:\n\nUser: hello\nAssistant: hi\nUser: bye",
+            "**Sample dialogue**\n\nUser: hello\n\nAssistant: hi there, how can I help?\n\nUser: bye",
+            "The roles are these.\nUser: whoever asks.",
+        ],
+    );
+}
+
 #[test]
 fn what_only_looks_broken_passes() {
     let table = "| a | b |\n|---|---|\n".to_owned() + &"| 0 | yes |\n".repeat(40);
@@ -147,7 +276,7 @@ fn pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         8 => "[a-d]{1,3}[ .,\n]",
         8 => prop::sample::select(vec![
-            "the ", "of ", "a ", "An ", "and ", "to ", "I'm ", "It’s ", "word ", "WORD ", "tide, ", "wörter ", "1. ", "\n2. ", "7 ", "\n\n", "\n- ",
+            "the ", "of ", "a ", "los ", "und ", "für ", "con ", "and, ", "les ", "An ", "and ", "to ", "I'm ", "It’s ", "word ", "WORD ", "tide, ", "wörter ", "1. ", "\n2. ", "7 ", "\n\n", "\n- ",
         ]).prop_map(str::to_owned),
         1 => prop::sample::select(vec![
             "`", "```\n", "~~~\n", "| a | b |\n", "> quoted\n", "\"", "“x” ", "<|im_end|>", "</s>", "[INST]", "### Human:", "\n\nHuman: ", "\nUser :", "\nAI：",
@@ -155,6 +284,7 @@ fn pieces() -> impl Strategy<Value = String> {
         ]).prop_map(str::to_owned),
         1 => ("[a-c]{1,3} ([a-c ]{0,12})", 2usize..9).prop_map(|(phrase, times)| phrase.repeat(times)),
         1 => ("(今|日|は|a){1,5}", 3usize..20).prop_map(|(phrase, times)| phrase.repeat(times)),
+        1 => ("[a-z(]{2,4}", 300usize..420).prop_map(|(phrase, times)| phrase.repeat(times)),
         1 => ("[a-z]{2,4}", 15usize..40).prop_map(|(phrase, times)| phrase.repeat(times)),
     ];
     prop::collection::vec(piece, 0..120).prop_map(|pieces| pieces.concat())
