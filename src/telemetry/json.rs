@@ -55,7 +55,7 @@ fn write(line: &mut Vec<u8>, event: &Event<'_>, now: SystemTime) {
     event.record(&mut fields);
     let target = fields.target;
     line.extend_from_slice(b",\"target\":");
-    json(line, target.as_deref().unwrap_or(event.metadata().target()));
+    text(line, target.as_deref().unwrap_or(event.metadata().target()));
     line.extend_from_slice(b"}\n");
 }
 
@@ -81,6 +81,17 @@ fn timestamp(line: &mut Vec<u8>, now: SystemTime) {
     line.push(b'Z');
 }
 
+/// A text as a JSON string. Nearly none has anything to escape.
+fn text(line: &mut Vec<u8>, value: &str) {
+    let escapes = value.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\'));
+    if escapes {
+        return json(line, value);
+    }
+    line.push(b'"');
+    line.extend_from_slice(value.as_bytes());
+    line.push(b'"');
+}
+
 fn json<T: serde::Serialize + ?Sized>(line: &mut Vec<u8>, value: &T) {
     // Numbers and strings cannot fail, and neither can a buffer.
     let _ = serde_json::to_writer(line, value);
@@ -94,15 +105,22 @@ struct Fields<'l> {
 
 impl Fields<'_> {
     fn add<T: serde::Serialize + ?Sized>(&mut self, field: &Field, value: &T) {
+        if self.name(field) {
+            json(self.line, value);
+        }
+    }
+
+    /// Writes a field's name; whether the field counts.
+    fn name(&mut self, field: &Field) -> bool {
         let name = field.name();
         if name.starts_with("log.") {
-            return;
+            return false;
         }
         self.line.extend_from_slice(b",\"");
         // An identifier or a path of them: nothing to escape.
         self.line.extend_from_slice(name.as_bytes());
         self.line.extend_from_slice(b"\":");
-        json(self.line, value);
+        true
     }
 }
 
@@ -123,12 +141,14 @@ impl Visit for Fields<'_> {
         if field.name() == "log.target" {
             self.target = Some(value.to_owned());
         }
-        self.add(field, value);
+        if self.name(field) {
+            text(self.line, value);
+        }
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let mut text = String::new();
-        let _ = write!(text, "{value:?}");
-        self.add(field, &text);
+        let mut written = String::new();
+        let _ = write!(written, "{value:?}");
+        self.record_str(field, &written);
     }
 }
 
