@@ -183,18 +183,15 @@ impl Blueprint {
     /// # Errors
     /// If the model cannot be loaded or gives other answers.
     pub fn build(&self, worker: usize) -> Result<Box<dyn Classifier>, LoadError> {
-        let kept = {
-            let mut kept = self.onnx.lock().unwrap_or_else(PoisonError::into_inner);
-            // Where no other thread wants it there is no need for a copy.
-            if self.workers == 1 { kept.take() } else { kept.clone() }
-        };
+        let kept = self.onnx.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let onnx = match kept {
-            Some(onnx) => Arc::unwrap_or_clone(onnx),
-            None => checked(&self.directory, &self.manifest.model, "model")?,
+            Some(onnx) => onnx,
+            None => Arc::new(checked(&self.directory, &self.manifest.model, "model")?),
         };
         let path = || self.directory.join(&self.manifest.model.file);
         let outputs = &self.manifest.outputs;
-        let model = self.engine.load(onnx, outputs.len()).map_err(|error| LoadError::Model { path: path(), error })?;
+        let model = self.engine.load(&onnx, outputs.len()).map_err(|error| LoadError::Model { path: path(), error })?;
+        drop(onnx);
         let mut classifier = OnnxClassifier::new(&self.manifest, self.tokens.clone(), model);
         let golden = &self.manifest.golden;
         let deviation = warmup::prove(&mut classifier, outputs, golden, worker % golden.len().max(1), self.workers)

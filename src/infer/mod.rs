@@ -22,8 +22,6 @@ pub mod runtime;
 #[cfg(feature = "onnx")]
 mod unigram;
 pub mod warmup;
-#[cfg(feature = "onnx")]
-mod weights;
 
 use std::future::Future;
 use std::pin::Pin;

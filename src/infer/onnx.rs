@@ -17,7 +17,6 @@ use crate::infer::encode::Run;
 #[cfg(all(feature = "load-dynamic", not(feature = "tract-only")))]
 use crate::infer::runtime::{Candidates, examine};
 use crate::infer::runtime::{HELP, Surroundings};
-use crate::infer::weights;
 
 #[cfg(all(feature = "download-binaries", any(feature = "load-dynamic", feature = "tract-only")))]
 compile_error!(
@@ -171,20 +170,10 @@ impl Engine {
     ///
     /// # Errors
     /// If the runtime refuses the model, or if it has another shape.
-    pub fn load(&self, onnx: Vec<u8>, outputs: usize) -> Result<Model, ModelError> {
+    pub fn load(&self, onnx: &[u8], outputs: usize) -> Result<Model, ModelError> {
         let builder = Session::builder(&self.environment).map_err(refused)?;
         let mut builder = self.options(builder)?;
-        // Of a file that it has to take apart, ONNX Runtime makes a copy first; weights that it is given it takes from where they are.
-        let graph = if self.tract { None } else { weights::without_weights(&onnx) };
-        let session = match graph {
-            Some(graph) => {
-                let mut builder =
-                    builder.with_external_initializer_file_in_memory(weights::FILE, onnx.into()).map_err(refused)?;
-                builder.commit_from_memory(&graph)
-            }
-            None => builder.commit_from_memory(&onnx),
-        };
-        let session = session.map_err(refused)?;
+        let session = builder.commit_from_memory(onnx).map_err(refused)?;
         let mut found: Vec<&str> = session.inputs().iter().map(|input| input.name()).collect();
         found.sort_unstable();
         let mut expected = INPUTS;
