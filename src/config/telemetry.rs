@@ -47,7 +47,7 @@ documented! {
     /// Logs and traces.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub struct Telemetry {
-        /// `json` or `pretty`; to standard error.
+        /// `json` or `pretty`; to standard error. Lines below `warn` leave together, within 10 milliseconds.
         pub log: LogFormat,
         /// A level, or a filter: `steadfast=debug,hyper=warn`; `RUST_LOG` goes first.
         pub level: String,

@@ -34,11 +34,14 @@ pub struct Options {
     pub cache: u64,
     /// What runs the model.
     pub runtime: Runtime,
+    /// Golden texts that it is proved on, at most, spread over the list (each costs as much as a window): fewer show as well that
+    /// model, tokenizer and runtime belong together, and a program is ready sooner.
+    pub golden: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { workers: 0, queue: 512, cache: 10_000, runtime: Runtime::Auto }
+        Options { workers: 0, queue: 512, cache: 10_000, runtime: Runtime::Auto, golden: usize::MAX }
     }
 }
 
@@ -117,6 +120,8 @@ pub struct Blueprint {
     tokens: Tokens,
     first: Option<Ngrams>,
     workers: usize,
+    /// Of so many golden texts one is asked about.
+    stride: usize,
     /// The model's bytes while the threads start: a session keeps its own copy, so they are not held for longer.
     onnx: Mutex<Option<Arc<Vec<u8>>>>,
     deviation: Mutex<f32>,
@@ -148,9 +153,11 @@ impl Blueprint {
             workers => workers,
         };
         let onnx = Mutex::new(Some(Arc::new(onnx)));
+        let stride = manifest.golden.len().div_ceil(options.golden.max(1)).max(1);
         Ok(Blueprint {
             directory: directory.to_owned(),
             manifest,
+            stride,
             engine,
             tokens,
             first,
@@ -178,7 +185,7 @@ impl Blueprint {
         &self.tokens
     }
 
-    /// A classifier for one thread, proved on that thread's share of the golden texts (on one at least).
+    /// A classifier for one thread, proved on that thread's share of the golden texts that count (on one at least).
     ///
     /// # Errors
     /// If the model cannot be loaded or gives other answers.
@@ -194,7 +201,8 @@ impl Blueprint {
         drop(onnx);
         let mut classifier = OnnxClassifier::new(&self.manifest, self.tokens.clone(), model);
         let golden = &self.manifest.golden;
-        let deviation = warmup::prove(&mut classifier, outputs, golden, worker % golden.len().max(1), self.workers)
+        let first = worker % golden.len().div_ceil(self.stride).max(1);
+        let deviation = warmup::prove(&mut classifier, outputs, golden, first * self.stride, self.workers * self.stride)
             .map_err(|error| LoadError::Golden { manifest: self.directory.join(FILE), error })?;
         let mut largest = self.deviation.lock().unwrap_or_else(PoisonError::into_inner);
         *largest = largest.max(deviation);
@@ -407,6 +415,9 @@ mod tests {
         let mistake = changed("manifest.toml", "opset = 17", "opset = \"x\"");
         assert!(refused(mistake.path()).starts_with("DIR/manifest.toml:12:9: model.opset: expected a whole number"));
         let golden = changed("manifest.toml", "identity_swap = 0.95257", "identity_swap = 0.05257");
+        let some = |golden| Options { workers: 1, golden, ..Options::default() };
+        assert!(load(golden.path(), &some(3)).is_ok(), "of six texts every other one is asked about, and the second is wrong");
+        assert!(load(golden.path(), &some(5)).is_ok(), "at most five, so no more than every other one");
         let message = refused(golden.path());
         assert!(message.starts_with("DIR/manifest.toml: golden[1]: identity_swap is 0.953 and must be 0.053"), "{message}");
         let gone = changed("manifest.toml", "format", "format");

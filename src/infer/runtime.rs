@@ -110,11 +110,20 @@ impl Surroundings {
 /// # Errors
 /// Why it is none, to follow the file's name.
 pub fn examine(library: &Path) -> Result<Option<String>, String> {
-    // The names that a library offers stand at its beginning on Linux; elsewhere at its end, and there the loader must tell.
-    const HEAD: u64 = 8 << 20;
+    // The names that a library offers stand at its beginning on Linux; elsewhere at its end, and there the loader must tell. It is read
+    // piece by piece until they have come: all of it would be tens of megabytes.
+    const HEAD: usize = 8 << 20;
+    const PIECE: u64 = 256 << 10;
+    let unread = |error: std::io::Error| format!("cannot be read: {error}");
+    let mut file = std::fs::File::open(library).map_err(unread)?;
     let mut head = Vec::new();
-    let read = std::fs::File::open(library).and_then(|file| file.take(HEAD).read_to_end(&mut head));
-    read.map_err(|error| format!("cannot be read: {error}"))?;
+    loop {
+        let read = (&mut file).take(PIECE).read_to_end(&mut head).map_err(unread)?;
+        let known = [&b"OrtGetApiBase"[..], b"VERS_1."].iter().all(|name| memmem::find(&head, name).is_some());
+        if read == 0 || head.len() >= HEAD || known || !cfg!(target_os = "linux") || !head.starts_with(b"\x7fELF") {
+            break;
+        }
+    }
     if !cfg!(target_os = "linux") {
         return Ok(None);
     }

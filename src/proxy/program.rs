@@ -33,6 +33,10 @@ use crate::session::{MemorySessions, Sessions};
 use crate::telemetry;
 use crate::telemetry::{ExchangeLog, Fleet, Metrics, Tracer};
 
+/// Golden texts that a classifier is proved on before the program is ready; `steadfast classifier verify` asks about all of them.
+#[cfg(feature = "onnx")]
+const GOLDEN: usize = 5;
+
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -283,6 +287,7 @@ pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem
                     Runtime::OnnxRuntime => onnx::Runtime::OnnxRuntime,
                     Runtime::Tract => onnx::Runtime::Tract,
                 },
+                golden: GOLDEN,
             };
             let loaded = crate::infer::load::load(folder, &options).map_err(|error| error.into_problems(folder))?;
             let basis = Basis {
