@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use steadfast::infer::cache::Cached;
-use steadfast::infer::cascade::Ngrams;
+use steadfast::infer::encode::Encoder;
 use steadfast::infer::load::{Blueprint, Options};
-use steadfast::infer::manifest::{FirstStage, HashedFile};
+use steadfast::infer::manifest::{FirstStage, HashedFile, Shape};
 use steadfast::infer::pool::Pool;
+use steadfast::infer::student::{Scratch, Student};
 use steadfast::infer::{Context, Job};
 use steadfast::normalize::normalize;
 
@@ -89,17 +90,34 @@ fn pool(criterion: &mut Criterion) {
     });
 }
 
+/// The arithmetic alone, with numbers of the shipped classifier's first stage, or of its size where it has none.
 fn first_stage(criterion: &mut Criterion) {
-    let table = HashedFile { file: String::new(), sha256: String::new() };
-    let stage =
-        FirstStage { table, buckets: 1 << 18, shortest: 2, longest: 5, block: 80, scale: 0.01, bias: -2.0, clean_below: 0.02 };
-    let weights: Vec<u8> = (0..1_u32 << 18).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
-    let ngrams = Ngrams::new(&stage, &weights).expect("the table has its size");
-    for sentences in [1, 5] {
-        let text = SENTENCE.repeat(sentences);
-        criterion
-            .bench_function(&format!("first stage/{} characters", text.len()), |bencher| bencher.iter(|| ngrams.logit(&text)));
+    let mut group = criterion.benchmark_group("first stage");
+    let (_, blueprint) = classifiers().pop().expect("there is the fixture");
+    let manifest = blueprint.manifest();
+    let outputs = manifest.outputs.len();
+    let stage = manifest.first_stage.clone().unwrap_or(FirstStage {
+        network: HashedFile { file: String::new(), sha256: String::new() },
+        shape: Shape { tokens: 40_000, width: 48, hidden: 80, layers: 3 },
+        clean_below: 0.0,
+        golden: Vec::new(),
+    });
+    let expected = Student::new(&stage, outputs, &[]).expect_err("nothing is too short").expected;
+    let some = |n: usize| (n as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0];
+    let table = stage.shape.tokens * stage.shape.width;
+    let mut bytes: Vec<u8> = (0..table).map(some).collect();
+    bytes.extend((table..table + (expected - table) / 4).flat_map(|n| (f32::from(some(n)) / 1024.0 - 0.125).to_le_bytes()));
+    let student = Student::new(&stage, outputs, &bytes).expect("it has its size");
+    let mut encoder = Encoder::new(blueprint.tokens().clone(), manifest.layout);
+    let mut scratch = Scratch::default();
+    for tokens in [32, 64, 128] {
+        let text = text(&blueprint, tokens);
+        assert_eq!(encoder.encode(&context(), &text).expect("it is tokenised"), 1, "one run");
+        group.bench_function(BenchmarkId::new("collapse", tokens), |bencher| {
+            bencher.iter(|| student.logit(encoder.run(0), &mut scratch));
+        });
     }
+    group.finish();
 }
 
 /// What stands before every scoring, whether there is anything to undo or not.

@@ -241,19 +241,24 @@ fn verify(dir: &Path, options: &Options, format: Format) -> anyhow::Result<ExitC
                 "runtime": verified.runtime,
                 "golden_texts": verified.golden,
                 "deviation": verified.deviation,
+                "first_stage_deviation": verified.first_deviation,
                 "load_seconds": verified.took.as_secs_f64(),
             });
             writeln!(out, "{}", serde_json::to_string_pretty(&row)?)?;
         }
-        Format::Table => writeln!(
-            out,
-            "{}: good; {} on {}, all {} golden texts within {:.4} of what the manifest promises, loaded in {milliseconds:.0} ms",
-            dir.display(),
-            verified.version,
-            verified.runtime,
-            verified.golden,
-            verified.deviation,
-        )?,
+        Format::Table => {
+            let first = verified.first_deviation.map(|deviation| format!(" (the first stage's logits within {deviation:.4})"));
+            writeln!(
+                out,
+                "{}: good; {} on {}, all {} golden texts within {:.4} of what the manifest promises{}, loaded in {milliseconds:.0} ms",
+                dir.display(),
+                verified.version,
+                verified.runtime,
+                verified.golden,
+                verified.deviation,
+                first.unwrap_or_default(),
+            )?;
+        }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

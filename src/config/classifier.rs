@@ -25,6 +25,10 @@ documented! {
         pub queue: usize,
         /// Verdicts kept by content hash.
         pub cache: usize,
+        /// Whether the classifier's cheap first stage keeps windows that look clean from its model: it saves most of the scoring and misses a
+        /// few collapses. `on` or `off`.
+        #[see = "[what it costs](performance.md#a-first-stage)"]
+        pub first_stage: bool,
     }
 }
 
@@ -66,8 +70,14 @@ impl Runtime {
 impl Classifier {
     pub(super) fn read(root: &Table<'_>, cx: &Reading<'_>) -> Self {
         let table = root.table("classifier");
-        let mut classifier =
-            Classifier { path: ClassifierPath::None, runtime: Runtime::Auto, workers: 0, queue: 512, cache: 10_000 };
+        let mut classifier = Classifier {
+            path: ClassifierPath::None,
+            runtime: Runtime::Auto,
+            workers: 0,
+            queue: 512,
+            cache: 10_000,
+            first_stage: false,
+        };
         let named = table.as_ref().and_then(|table| table.item("path"));
         match &named {
             Some(item) if item.is_str() && item.str() == Some("none") => {}
@@ -111,6 +121,9 @@ impl Classifier {
         if let Some(cache) = table.count("cache", 0..=100_000_000) {
             classifier.cache = cache;
         }
+        if let Some(first_stage) = table.choice("first_stage", &[("off", false), ("on", true)]) {
+            classifier.first_stage = first_stage;
+        }
         table.finish();
         classifier
     }
@@ -126,6 +139,7 @@ impl Classifier {
             "workers": self.workers,
             "queue": self.queue,
             "cache": self.cache,
+            "first_stage": if self.first_stage { "on" } else { "off" },
         })
     }
 }

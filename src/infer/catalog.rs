@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use crate::infer::load::{Blueprint, LoadError, Options, load, read_manifest};
+use crate::infer::load::{Blueprint, LoadError, Loaded, Options, load, read_manifest};
 use crate::infer::manifest::{FILE, Manifest};
 use crate::infer::{Classifier, Context, ScoreError};
 
@@ -34,6 +34,8 @@ pub struct Verified {
     pub golden: usize,
     /// The largest difference to a promised probability.
     pub deviation: f32,
+    /// The largest difference to a promised logit of the first stage; `None` for a classifier without one.
+    pub first_deviation: Option<f32>,
     /// Time to load it.
     pub took: Duration,
 }
@@ -90,16 +92,18 @@ pub fn list(directory: &Path) -> Result<Vec<Entry>, LoadError> {
     directories.into_iter().map(entry).collect()
 }
 
-/// Checks a classifier's hashes and golden texts.
+/// Checks a classifier's hashes and golden texts, its first stage's too if it has one.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn verify(directory: &Path, options: &Options) -> Result<Verified, LoadError> {
     let begun = Instant::now();
-    let loaded = load(directory, options)?;
+    let options = Options { first_stage: read_manifest(directory)?.first_stage.is_some(), ..*options };
+    let loaded = load(directory, &options)?;
     let took = begun.elapsed();
     let golden = loaded.manifest.golden.len();
-    Ok(Verified { version: loaded.version, runtime: loaded.runtime, golden, deviation: loaded.deviation, took })
+    let Loaded { version, runtime, deviation, first_deviation, .. } = loaded;
+    Ok(Verified { version, runtime, golden, deviation, first_deviation, took })
 }
 
 /// Whether an error says that a classifier is not what its manifest says, and not that it could not be tried (no such folder, no runtime).

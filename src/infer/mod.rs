@@ -2,6 +2,7 @@
 //! names `ort`.
 
 pub mod cache;
+#[cfg(feature = "onnx")]
 pub mod cascade;
 #[cfg(feature = "onnx")]
 pub mod catalog;
@@ -19,6 +20,8 @@ pub mod pool;
 pub mod queue;
 #[cfg(feature = "onnx")]
 pub mod runtime;
+#[cfg(feature = "onnx")]
+pub mod student;
 #[cfg(feature = "onnx")]
 mod unigram;
 pub mod warmup;
@@ -118,9 +121,9 @@ pub trait Scorer: Send + Sync + 'static {
 
 /// What a thread owns: synchronous, exclusive.
 pub trait Classifier: Send {
-    /// Scores one window: every label, calibrated.
+    /// Scores one window: every label, calibrated; and which stage decided.
     ///
     /// # Errors
     /// [`ScoreError::Failed`] when the model cannot be run.
-    fn classify(&mut self, context: &Context, text: &str) -> Result<Scores, ScoreError>;
+    fn classify(&mut self, context: &Context, text: &str) -> Result<(Scores, Stage), ScoreError>;
 }

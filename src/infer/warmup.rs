@@ -1,15 +1,16 @@
 //! Golden texts: before a classifier is used it must give the answers that its manifest promises. Catches a wrong tokenizer, a wrong
 //! layout, a runtime that computes something else, and it warms the model up. Knows no files.
 
-use crate::infer::cascade::Ngrams;
-use crate::infer::manifest::{Golden, Manifest, Output};
+use crate::infer::manifest::{FirstStage, Golden, Manifest, Output};
 use crate::infer::{Classifier, Context, ScoreError};
-use crate::normalize::normalize;
 use crate::score::Label;
 
 /// How far a probability may be from the manifest's. Runtimes and CPUs round the products of bytes differently, which moves an int8
 /// model's probabilities by a few hundredths at most; a wrong tokenizer or layout moves them by tenths.
 pub const TOLERANCE: f32 = 0.05;
+
+/// How far a logit of the first stage may be from the manifest's: it is computed in f32, in another order than where it was made.
+pub const FIRST_TOLERANCE: f32 = 0.02;
 
 /// Why a classifier was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -29,9 +30,22 @@ pub enum GoldenError {
         /// What the manifest says.
         expected: f32,
     },
+    /// The first stage gives another answer.
+    #[error(
+        "golden[{index}]: the first stage's logit is {found:.3} and must be {expected:.3} (± {FIRST_TOLERANCE}): its network, the tokenizer \
+         and the manifest do not belong together"
+    )]
+    FirstDeviation {
+        /// The place of the golden text in the manifest.
+        index: usize,
+        /// What the first stage gave.
+        found: f32,
+        /// What the manifest says.
+        expected: f32,
+    },
     /// The first stage lets a text through that must be caught.
     #[error(
-        "golden[{index}]: the first stage takes it for clean, and its {label} is {expected:.3}: the table does not belong to the model"
+        "golden[{index}]: the first stage takes it for clean, and its {label} is {expected:.3}: its network does not belong to the model"
     )]
     Missed {
         /// The place of the golden text in the manifest.
@@ -65,7 +79,7 @@ pub fn prove(
     let mut largest = 0.0_f32;
     for (index, golden) in golden.iter().enumerate().skip(first).step_by(step.max(1)) {
         let context = Context { persona: golden.persona.clone(), user: golden.user.clone() };
-        let scores = classifier.classify(&context, &golden.text).map_err(|error| GoldenError::Failed { index, error })?;
+        let (scores, _) = classifier.classify(&context, &golden.text).map_err(|error| GoldenError::Failed { index, error })?;
         for (output, &expected) in outputs.iter().zip(&golden.probabilities) {
             let (label, found) = (output.label, scores.get(output.label).get());
             let deviation = (found - expected).abs();
@@ -78,41 +92,57 @@ pub fn prove(
     Ok(largest)
 }
 
-/// Checks that the first stage takes no golden text for clean that is over a calibrated threshold.
+/// Checks that the first stage gives its logits for the golden texts, and takes none for clean that is over a calibrated threshold; `logit`
+/// asks it. Returns the largest deviation found.
 ///
 /// # Errors
-/// The first such text.
-pub fn prove_first(first: &Ngrams, manifest: &Manifest) -> Result<(), GoldenError> {
+/// The first text that is off or missed, or for which there is no logit.
+pub fn prove_first(
+    manifest: &Manifest,
+    stage: &FirstStage,
+    mut logit: impl FnMut(&Context, &str) -> Result<Option<f32>, ScoreError>,
+) -> Result<f32, GoldenError> {
     let thresholds = manifest.thresholds();
-    for (index, golden) in manifest.golden.iter().enumerate() {
+    let mut largest = 0.0_f32;
+    for (index, (golden, &expected)) in manifest.golden.iter().zip(&stage.golden).enumerate() {
+        let context = Context { persona: golden.persona.clone(), user: golden.user.clone() };
+        let found = logit(&context, &golden.text).and_then(|found| found.ok_or(ScoreError::Failed("it has no tokens".into())));
+        let found = found.map_err(|error| GoldenError::Failed { index, error })?;
+        let deviation = (found - expected).abs();
+        // Not a number is no small deviation.
+        if deviation.is_nan() || deviation > FIRST_TOLERANCE {
+            return Err(GoldenError::FirstDeviation { index, found, expected });
+        }
+        largest = largest.max(deviation);
         let over = manifest.outputs.iter().zip(&golden.probabilities).find(|(output, probability)| {
             thresholds.calibrated(output.label).is_some_and(|threshold| **probability >= threshold)
         });
         if let Some((output, &expected)) = over
-            && first.clean(normalize(&golden.text).text())
+            && found < stage.clean_below
         {
             return Err(GoldenError::Missed { index, label: output.label, expected });
         }
     }
-    Ok(())
+    Ok(largest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::infer::Stage;
     use crate::score::{Score, Scores, Source};
 
     struct Fixed(f32);
 
     impl Classifier for Fixed {
-        fn classify(&mut self, context: &Context, text: &str) -> Result<Scores, ScoreError> {
+        fn classify(&mut self, context: &Context, text: &str) -> Result<(Scores, Stage), ScoreError> {
             if text == "fail" {
                 return Err(ScoreError::Failed("as told".into()));
             }
             let mut scores = Scores::ZERO;
             let score = if context.user == "u" { self.0 } else { 0.0 };
             scores.raise(Label::Hate, Score::clamped(score).unwrap(), Source::Model);
-            Ok(scores)
+            Ok((scores, Stage::Second))
         }
     }
 

@@ -288,6 +288,7 @@ pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem
                     Runtime::Tract => onnx::Runtime::Tract,
                 },
                 golden: GOLDEN,
+                first_stage: classifier.first_stage,
             };
             let loaded = crate::infer::load::load(folder, &options).map_err(|error| error.into_problems(folder))?;
             let basis = Basis {

@@ -3,6 +3,7 @@
 mod admin;
 mod bedrock;
 mod calibrate;
+mod cascade;
 mod circuit;
 mod cli;
 mod clients;

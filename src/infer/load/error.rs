@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::document::Problem;
-use crate::infer::cascade::TableError;
 use crate::infer::encode::EncodeError;
 use crate::infer::manifest::FILE;
 use crate::infer::onnx::{ModelError, RuntimeError};
+use crate::infer::student::SizeError;
 use crate::infer::warmup::GoldenError;
 
 /// Why a classifier could not be loaded. Each names the file and what to do.
@@ -57,13 +57,19 @@ pub enum LoadError {
         /// What is wrong.
         error: ModelError,
     },
-    /// The first stage's table is unusable.
+    /// The first stage's network is unusable.
     #[error("{}: {error}", path.display())]
-    Table {
+    FirstStage {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        error: TableError,
+        error: SizeError,
+    },
+    /// A first stage is asked for, and there is none.
+    #[error("{}: has no [first_stage]: set classifier.first_stage = \"off\", or take a classifier that has one", manifest.display())]
+    NoFirstStage {
+        /// The manifest.
+        manifest: PathBuf,
     },
     /// The model does not give the answers that the manifest promises.
     #[error("{}: {error}", manifest.display())]

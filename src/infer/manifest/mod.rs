@@ -100,25 +100,30 @@ pub struct Threshold {
     pub benign: u64,
 }
 
-/// A table of hashed n-grams that passes clearly clean windows: see `infer::cascade`.
+/// A small network that passes clearly clean windows: see `infer::student`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FirstStage {
-    /// The table: one signed byte for each bucket.
-    pub table: HashedFile,
-    /// Buckets, a power of two.
-    pub buckets: usize,
-    /// Characters of the shortest n-gram.
-    pub shortest: usize,
-    /// Characters of the longest.
-    pub longest: usize,
-    /// Characters of half a passage: passages overlap by one half.
-    pub block: usize,
-    /// `probability = sigmoid(bias + scale * sum / sqrt(n-grams))`.
-    pub scale: f32,
-    /// See `scale`.
-    pub bias: f32,
-    /// The probability below which a window is clean.
+    /// Its numbers.
+    pub network: HashedFile,
+    /// How many there are.
+    pub shape: Shape,
+    /// The logit below which a window is clean.
     pub clean_below: f32,
+    /// The logits of the golden texts, in their order.
+    pub golden: Vec<f32>,
+}
+
+/// The size of a first stage's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Tokens that have a vector.
+    pub tokens: usize,
+    /// Numbers of a token's vector.
+    pub width: usize,
+    /// Numbers that a convolution makes of a token.
+    pub hidden: usize,
+    /// Convolutions.
+    pub layers: usize,
 }
 
 /// A text with a known answer.

@@ -1,6 +1,6 @@
 //! Reads a manifest's keys and notes what is wrong with each. Knows TOML tables, no files.
 
-use super::{FirstStage, Golden, HashedFile, Layout, Manifest, Output, Quantization, Threshold, is_calibrated};
+use super::{FirstStage, Golden, HashedFile, Layout, Manifest, Output, Quantization, Shape, Threshold, is_calibrated};
 use crate::document::{Item, Table};
 use crate::score::Label;
 
@@ -39,8 +39,9 @@ pub(super) fn manifest(root: Table<'_>) -> Option<Manifest> {
         Some(Layout { persona: layout.0?, user: layout.1?, window, stride })
     });
     let outputs = outputs(&root);
-    let first_stage = root.item("first_stage").map(|item| item.table().and_then(first_stage));
     let golden = golden(&root, &outputs);
+    let texts = golden.as_ref().map(Vec::len);
+    let first_stage = root.item("first_stage").map(|item| item.table().and_then(|table| first_stage(&table, texts)));
     root.finish();
     let (model, opset, quantization) = model??;
     Some(Manifest {
@@ -64,34 +65,28 @@ fn section<'d>(root: &Table<'d>, key: &str) -> Option<Table<'d>> {
     root.require(key, &format!("add the [{key}] section")).and_then(|item| item.table())
 }
 
-fn first_stage(table: Table<'_>) -> Option<FirstStage> {
-    let file = hashed(&table);
-    let number = |key, range| table.require(key, "take it from the step that made the table").and_then(|item| item.float(range));
-    let buckets = table.require("buckets", "say how many bytes the file has").and_then(|item| {
-        let buckets = item.count(256..=1 << 24)?;
-        if !buckets.is_power_of_two() {
-            item.problem("must be a power of two", None);
+/// `texts`: how many golden texts there are, if that is known.
+fn first_stage(table: &Table<'_>, texts: Option<usize>) -> Option<FirstStage> {
+    const HELP: &str = "take it from the step that made the network";
+    let network = hashed(table);
+    let count = |key, range| table.require(key, HELP).and_then(|item| item.count(range));
+    let tokens = count("tokens", 1..=1 << 20);
+    let width = count("width", 1..=1024);
+    let hidden = count("hidden", 1..=1024);
+    let layers = count("layers", 1..=8);
+    let clean_below = table.require("clean_below", HELP).and_then(|item| item.float(-1e6..=1e6));
+    let golden = table.require("golden", "write the network's logit for each golden text").and_then(|item| {
+        let logits: Vec<Option<f64>> = item.items().iter().map(|logit| logit.float(-1e6..=1e6)).collect();
+        let logits: Vec<f64> = logits.into_iter().collect::<Option<_>>()?;
+        if texts.is_some_and(|texts| texts != logits.len()) {
+            item.problem("must have a number for each [[golden]] text, in their order", Some(HELP));
+            return None;
         }
-        buckets.is_power_of_two().then_some(buckets)
+        Some(logits.into_iter().map(|logit| logit as f32).collect())
     });
-    let ngrams = table.require("ngrams", "write [shortest, longest]").and_then(|item| {
-        let sizes: Vec<Option<usize>> = item.items().iter().map(|size| size.count(1..=16)).collect();
-        match *sizes.into_iter().collect::<Option<Vec<_>>>()? {
-            [shortest, longest] if shortest <= longest => Some((shortest, longest)),
-            _ => {
-                item.problem("must be two numbers of characters, the smaller one first", Some("write [shortest, longest]"));
-                None
-            }
-        }
-    });
-    let block = table.require("block", "say how many characters half a passage has").and_then(|item| item.count(16..=1 << 20));
-    let scale = number("scale", 1e-6..=1e6);
-    let bias = number("bias", -1e6..=1e6);
-    let clean_below = number("clean_below", 1e-6..=0.999);
     table.finish();
-    let (shortest, longest) = ngrams?;
-    let (scale, bias, clean_below) = (scale? as f32, bias? as f32, clean_below? as f32);
-    Some(FirstStage { table: file?, buckets: buckets?, shortest, longest, block: block?, scale, bias, clean_below })
+    let shape = Shape { tokens: tokens?, width: width?, hidden: hidden?, layers: layers? };
+    Some(FirstStage { network: network?, shape, clean_below: clean_below? as f32, golden: golden? })
 }
 
 fn hashed(table: &Table<'_>) -> Option<HashedFile> {

@@ -129,10 +129,12 @@ fn another_format_is_refused_without_further_complaint() {
 fn a_first_stage_is_read_and_its_mistakes_are_named() {
     let section = include_str!("../../../tests/fixtures/classifier/first_stage.toml");
     let stage = Manifest::parse(&format!("{FIXTURE}\n{section}"), FILE).unwrap().first_stage.unwrap();
-    assert_eq!((stage.table.file.as_str(), stage.buckets, stage.shortest, stage.longest), ("first_stage.bin", 4096, 3, 5));
-    let bad = section.replace("4096", "5000").replace("[3, 5]", "[5, 3]").replace("clean_below", "clean");
+    assert_eq!((stage.network.file.as_str(), stage.golden.len()), ("first_stage.bin", 6));
+    assert_eq!((stage.shape.width, stage.shape.hidden, stage.shape.layers), (6, 12, 3));
+    let bad =
+        section.replace("layers = 3", "layers = 0").replace("golden = [", "golden = [1.0, ").replace("clean_below", "clean");
     let found = problems(&format!("{FIXTURE}\n{bad}"));
-    assert!(found.contains("first_stage.buckets: must be a power of two"), "{found}");
-    assert!(found.contains("first_stage.ngrams: must be two numbers of characters, the smaller one first"), "{found}");
+    assert!(found.contains("first_stage.layers: must be between 1 and 8"), "{found}");
+    assert!(found.contains("first_stage.golden: must have a number for each [[golden]] text, in their order"), "{found}");
     assert!(found.contains("first_stage.clean_below: missing") && found.contains("first_stage.clean: unknown key"), "{found}");
 }

@@ -276,8 +276,9 @@ impl<F: Fn() -> Result<Box<dyn Classifier>, String>> Worker<'_, F> {
         match attempt(|| classifier.classify(&waiting.job.context, &waiting.job.text)) {
             Ok(result) => {
                 let computed = begun.elapsed();
-                self.shared.lock().pace.took(computed);
-                waiting.answer(result.map(|scores| Scored { scores, stage: Stage::Second, cached: false, queued, computed }));
+                let stage = result.as_ref().map_or(Stage::Second, |(_, stage)| *stage);
+                self.shared.lock().pace.took(stage, computed);
+                waiting.answer(result.map(|(scores, stage)| Scored { scores, stage, cached: false, queued, computed }));
                 true
             }
             Err(panic) => {

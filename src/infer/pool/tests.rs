@@ -15,7 +15,7 @@ struct Scripted {
 }
 
 impl Classifier for Scripted {
-    fn classify(&mut self, _: &Context, text: &str) -> Result<Scores, ScoreError> {
+    fn classify(&mut self, _: &Context, text: &str) -> Result<(Scores, Stage), ScoreError> {
         self.log.lock().unwrap().push(text.to_owned());
         if let Some(gate) = &self.gate {
             gate.lock().unwrap().recv_timeout(LONG).unwrap();
@@ -26,7 +26,7 @@ impl Classifier for Scripted {
             _ => {
                 let mut scores = Scores::ZERO;
                 scores.raise(Label::Hate, Score::ONE, Source::Model);
-                Ok(scores)
+                Ok((scores, if text == "clean" { Stage::First } else { Stage::Second }))
             }
         }
     }
@@ -102,7 +102,7 @@ async fn a_window_whose_turn_cannot_come_in_time_is_refused_at_once() {
     let running = pool.score(job(1, "a0", LONG));
     until(|| log.lock().unwrap().len() == 1).await;
     // As if each window took a second: twenty seconds, less a tenth, are eighteen windows.
-    pool.shared.lock().pace.took(SECOND);
+    pool.shared.lock().pace.took(Stage::Second, SECOND);
     let waiting: Vec<_> = (2..=18).map(|stream| pool.score(job(stream, "one", LONG))).collect();
     assert_eq!(pool.queue_length(), 17);
     let last = pool.score(job(19, "last", LONG));
@@ -145,7 +145,7 @@ async fn what_windows_take_is_measured() {
 #[tokio::test]
 async fn a_pause_of_the_machine_does_not_close_the_pool_for_ever() {
     let (pool, _, open) = gated(9);
-    pool.shared.lock().pace.took(Duration::from_secs(3600));
+    pool.shared.lock().pace.took(Stage::Second, Duration::from_secs(3600));
     for _ in 0..2 {
         open.send(()).unwrap();
         pool.score(job(1, "a", LONG)).await.unwrap();
