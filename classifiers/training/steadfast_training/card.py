@@ -251,11 +251,17 @@ def traffic(e: dict) -> list[str]:
 def first_stage(e: dict | None) -> list[str]:
     if e is None:
         return ["None was trained."]
-    half, five = e["half_1"], e["at_5_percent_escalated"]
+    half, real = e["half_1"], e["recorded_traffic"]
+    fate = "It is on by default." if e["by_default"] else "It ships, and is off unless `classifier.first_stage = \"on\"`: it cannot keep both promises (0.5 points, 5 %)." if e["ships"] else "It does not ship."
+    rows = [[f"{100 * float(share):.0f} %", f"{100 * f['escalated']:.1f} %", f"{f['points_lost']:.2f}", f"{100 * f['share_of_caught_lost']:.1f} %", f"{100 * f['share_of_windows_lost']:.1f} %"] for share, f in e["at_shares_of_half_0"].items()]
     return [
-        f"Hashed n-grams ({e['buckets']:,} buckets) taught by the labels of {e['training_windows']:,} windows; an answer counts as lost when none of its windows is looked at. " + ("It ships." if e["ships"] else "It does not ship: it cannot keep both promises."),
-        f"With the cut that half 0 allows, half 1 loses {100 * half['recall_loss']:.2f} % of the answers caught ({half['caught']}) and escalates {100 * half['escalated']:.1f} % of benign windows.",
-        f"Escalating 5 % of benign windows loses {100 * five['recall_loss']:.1f} %.",
+        f"A network of three narrow convolutions over static vectors of the same tokens ({e['bytes'] / 1e6:.2f} MB), taught by this model's scores of {e['windows']:,} windows; it passes what looks clean to it. {fate}",
+        f"With the cut that half 0 chose, {100 * half['escalated']:.0f} % of the benign windows of half 1 go on to the model ({100 * real['escalated']:.0f} % of those of recorded traffic), and {half['points_lost']:.2f} points of recall are lost:",
+        f"of {half['caught']} answers that the model alone catches at the calibrated thresholds, {half['lost']} have none of the windows looked at for which it would raise a label.",
+        "At other cuts, chosen by the share of half 0's benign windows that go on:",
+        "",
+        *table(["half 0 goes on", "half 1 goes on", "points of recall lost", "caught answers lost", "raised windows lost"], rows),
+        "A rule with a threshold under the calibrated one loses more: the first stage was taught what the calibrated thresholds raise. Who can steer the answers can look for wordings that it passes.",
     ]
 
 

@@ -167,8 +167,8 @@ def onset_delay(scorer: Scorer, rows: list[Row], judge: Judge, most: int = 150) 
     return {"answers": len(d), "missed": float(np.isinf(d).mean()), **{f"within_{k}_tokens": float((d <= k).mean()) for k in (12, 24, 48, 96)}}
 
 
-def recorded(scorer: Scorer, judge: Judge) -> dict:
-    """Answers of real models as other projects recorded them, which nobody chose for this: every alarm on one counts as false."""
+def recordings() -> list[Row]:
+    """Answers of real models as other projects recorded them, which nobody chose for this."""
     texts: dict[str, str] = {}
     for path in sorted((SHARED / "traffic").glob("*.jsonl.gz")):
         with gzip.open(path, "rt", encoding="utf-8") as handle:
@@ -177,7 +177,12 @@ def recorded(scorer: Scorer, judge: Judge) -> dict:
                 for text in row["expected_text"] or []:
                     if text and text.strip():
                         texts.setdefault(text, last_user_turn(row["request_body"]))
-    rows = [Row("", "traffic", "", "", "", user, text, [], "dev", True) for text, user in texts.items()]
+    return [Row("", "traffic", "", "", "", user, text, [], "dev", True) for text, user in texts.items()]
+
+
+def recorded(scorer: Scorer, judge: Judge) -> dict:
+    """Every alarm on a recorded answer counts as false."""
+    rows = recordings()
     q = judge.probability(score_rows(scorer, rows, limit=12, name="recorded traffic"))
     blocking = [INDEX[l] for l in BLOCKING]
     blocked = (q[:, blocking] >= judge.at[0.001][blocking]).any(axis=1)
@@ -279,7 +284,7 @@ def run() -> None:
         "reported_on": "half 1 of dev; half 0, and harmless rows of the training split of sources that nothing is trained on, chose calibration and thresholds",
         "rows": len(rows),
         "benign": sum(not r.positive for r in rows),
-        "size_bytes": {f.name: f.stat().st_size for f in sorted(OUTPUT.iterdir()) if f.name in ("model.onnx", "tokenizer.json")},
+        "size_bytes": {f.name: f.stat().st_size for f in sorted(OUTPUT.iterdir()) if f.name in ("model.onnx", "tokenizer.json", "first_stage.bin")},
         "labels": per_label(rows, p, truth, judge),
         "languages": by_language(rows, p, judge),
         "twins": twins(rows, p, judge),

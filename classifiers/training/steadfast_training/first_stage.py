@@ -1,149 +1,221 @@
-"""Optional step: a table of hashed n-grams that passes windows which are clearly clean.
+"""Optional step: a small network that passes windows which are clearly clean, taught by the second stage's scores.
 
-It learns from the training rows' labels; the second stage's scores of dev say what it costs: half 0 chooses what is clean, half 1 is
-reported. An answer that the second stage catches counts as lost only when none of its windows is looked at, which flatters the first
-stage. It ships only if it keeps the project's promise even so: at most half a point of recall lost, at most 5 % of benign windows
-escalated. It must not know the network.
+The target is how far the second stage is over its calibrated thresholds (`distil.py` has the windows). Half 0 of dev chooses the logit below
+which a window is clean, half 1 is reported. What the second stage catches counts as lost if none of the windows for which it would raise a
+label is looked at. On by default only if it keeps both of the project's promises: at most half a point of recall lost, at most 5 % of benign windows
+escalated. It must not know how windows are made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import random
+import tomllib
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from tqdm import tqdm
+from torch import nn
 
-from . import devset, ngrams, sources
-from .evaluate import Judge
+from . import devset, distil, shipped, student
+from .evaluate import Judge, recordings
+from .layout import assemble
 from .normalize import normalize
 from .scoring import Scorer
-from .settings import BUILD, OUTPUT, SEED
-from .windows import stream
+from .settings import BUILD, LABELS, OUTPUT, SEED
+from .student import HIDDEN, LAYERS, WIDTH, Student
 
-SHAPE = {"shortest": 2, "longest": 5, "block": 80}
-BUCKETS = 1 << 18
-MOST = 27_000  # training windows
+WINDOWS = 49_000
+EPOCHS, BATCH, RATE, TABLE_RATE = 7, 128, 3e-3, 1e-3
+CAUGHT = 4.0  # how much more a window counts that the second stage raises a label for
+LABELS_TOO = 0.3  # weight of the loss that is about each label
+STEEP = 2.0  # of the target: a window that far over the threshold, in logits, is surely to be looked at
 LOSS, ESCALATED = 0.005, 0.05
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+Input = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def training_windows() -> tuple[list[str], np.ndarray]:
-    """One window of each chosen row, as a stream is cut, and whether it holds a collapse."""
-    rng = random.Random(SEED)
-    rows = [r for r in sources.read_all() if r.permissive and r.split == "train" and r.source != "em_bad_advice"]
-    bad, good = [r for r in rows if r.positive], [r for r in rows if not r.positive]
-    rng.shuffle(bad)
-    rng.shuffle(good)
-    bad = [r for r in bad if r.source == "authored"] + [r for r in bad if r.source != "authored"]
-    texts, marks = [], []
-    for row in bad[: MOST // 3] + good[: MOST * 2 // 3]:
-        cuts = stream(row.response[:3000])
-        if row.positive and row.onset is not None:
-            cuts = [c for c in cuts if c[1] > row.onset + 20] or cuts[-1:]
-        a, b = rng.choice(cuts)
-        texts.append(row.response[a:b])
-        marks.append(float(row.positive))
-    return texts, np.array(marks, np.float32)
+def inputs(windows: distil.Windows) -> list[Input]:
+    out = []
+    for parts in windows.parts:
+        ids = np.array(assemble(*parts)[0])
+        mark = student.marks(ids)
+        out.append((ids, mark, student.facts(ids, mark)))
+    return out
 
 
-def fit(texts: list[str], marks: np.ndarray, epochs: int = 3) -> tuple[np.ndarray, float]:
-    """Returns (weights [buckets], bias). The most suspect passage speaks for its window, in learning as in use."""
+def margins(judge: Judge, logits: np.ndarray) -> np.ndarray:
+    """How far each label is over its calibrated threshold, in calibrated logits."""
+    return judge.scale * logits + judge.bias - np.log(judge.at[0.001] / (1 - judge.at[0.001]))
+
+
+def vectors() -> np.ndarray:
+    """What a token's vector begins at: the second stage's own, on their first axes."""
+    table = shipped.read(OUTPUT / "model.onnx")["emb.word"]
+    table = table - table.mean(0)
+    some = np.random.default_rng(SEED).choice(len(table), 8000, replace=False)
+    axes = np.linalg.svd(table[some], full_matrices=False)[2][:WIDTH]
+    table = table @ axes.T
+    return (table / table.std() / 2).astype(np.float32)
+
+
+def fit(examples: list[Input], target: np.ndarray) -> Student:
+    """`target` is [windows, labels], as `margins` gives them."""
     torch.manual_seed(SEED)
-    weights = torch.nn.EmbeddingBag(BUCKETS, 1, mode="sum", sparse=True)
-    torch.nn.init.zeros_(weights.weight)
-    bias = torch.nn.Parameter(torch.tensor(-2.0))
-    table = torch.optim.SparseAdam([weights.weight], lr=0.02)
-    other = torch.optim.Adam([bias], lr=0.02)
-    bags = [[torch.from_numpy(p) for p in ngrams.passages(normalize(t), BUCKETS, **SHAPE)] for t in tqdm(texts, desc="n-grams", mininterval=20)]
-    target = torch.from_numpy(marks)
-    weight = torch.where(target > 0, (1 - target).sum() / target.sum().clamp(min=1), torch.tensor(1.0)).clamp(max=8)
-    order = np.random.default_rng(SEED)
-    for epoch in range(epochs):
-        total = 0.0
-        for part in np.array_split(order.permutation(len(texts)), len(texts) // 256):
-            flat, offsets, owner, at = [], [], [], 0
-            for k, i in enumerate(part):
-                for bag in bags[i]:
-                    flat.append(bag)
-                    offsets.append(at)
-                    owner.append(k)
-                    at += len(bag)
-            ids, starts = torch.cat(flat), torch.tensor(offsets)
-            sizes = torch.diff(torch.cat([starts, torch.tensor([at])])).clamp(min=1).float()
-            scores = weights(ids, starts).squeeze(1) / sizes.sqrt() + bias
-            best = torch.full((len(part),), -1e9).scatter_reduce(0, torch.tensor(owner), scores, "amax")
-            loss = (F.binary_cross_entropy_with_logits(best, target[part], reduction="none") * weight[part]).mean()
-            table.zero_grad()
-            other.zero_grad()
-            loss.backward()
-            table.step()
-            other.step()
-            total += loss.item() * len(part)
-        print(f"first stage: epoch {epoch}, loss {total / len(texts):.4f}", flush=True)
-    return weights.weight.detach().squeeze(1).numpy(), float(bias.detach())
+    torch.set_num_threads(1)
+    net = Student(vectors())
+    others = [p for n, p in net.named_parameters() if n != "word.weight"]
+    groups = [{"params": others, "weight_decay": 0.02}, {"params": [net.word.weight], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), fused=True)
+    moving = list(net.parameters())
+    average = [p.detach().clone() for p in moving]
+    labels = torch.from_numpy(np.clip(target, -6, 4).astype(np.float32))
+    highest = torch.from_numpy(target.max(axis=1).astype(np.float32))
+    lengths = np.array([len(ids) for ids, _, _ in examples])
+    rng, steps, done = np.random.default_rng(SEED), EPOCHS * len(examples) // BATCH, 0
+    while done < steps:
+        for some in np.array_split(rng.permutation(len(examples)), max(1, len(examples) // (BATCH * 20))):
+            groups = np.array_split(some[np.argsort(lengths[some])], max(1, len(some) // BATCH))
+            for k in rng.permutation(len(groups)):
+                i = groups[k]
+                pace = min(1.0, (done + 1) / 100) * max(0.02, 0.5 * (1 + math.cos(math.pi * done / steps)))
+                for group, rate in zip(optimizer.param_groups, (RATE, TABLE_RATE)):
+                    group["lr"] = rate * pace
+                found = net(*student.batch([examples[j] for j in i]))
+                weight = 1 + (CAUGHT - 1) * (highest[i] >= 0).float()
+                one = F.binary_cross_entropy_with_logits(found.logsumexp(1), torch.sigmoid(STEEP * highest[i]), reduction="none")
+                loss = (one * weight).mean() + LABELS_TOO * F.smooth_l1_loss(found, labels[i])
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(others, 1.0)
+                optimizer.step()
+                done += 1
+                if done % 5 == 0:
+                    with torch.no_grad():
+                        torch._foreach_lerp_(average, [p.detach() for p in moving], 1 - min(0.99, (1 + done / 5) / (10 + done / 5)))
+                if done % 200 == 0:
+                    print(f"first stage: step {done} of {steps}, loss {loss.item():.4f}", flush=True)
+                if done == steps:
+                    break
+            if done == steps:
+                break
+    with torch.no_grad():
+        for p, a in zip(moving, average):
+            p.copy_(a)
+    return net
 
 
-def ship(result: dict) -> None:
-    """Puts the table beside the model and names it in the manifest; `calibrate` writes a manifest without one."""
-    data = (BUILD / "first_stage.bin").read_bytes()
+def ask(net: Student, examples: list[Input]) -> np.ndarray:
+    """The network's logit for each input."""
+    net.eval()
+    out, order = np.zeros(len(examples)), np.argsort([len(ids) for ids, _, _ in examples])
+    with torch.no_grad():
+        for start in range(0, len(order), BATCH):
+            i = order[start : start + BATCH]
+            out[i] = net(*student.batch([examples[j] for j in i])).logsumexp(1).numpy()
+    return out
+
+
+class Half:
+    """One half of dev: what the second stage raises a label for, and the first stage's logits."""
+
+    def __init__(self, half: int, net: Student, judge: Judge, rows: list, scores: np.ndarray) -> None:
+        collapse = np.array([r.positive for r in rows])
+        caught = (judge.probability(scores) >= judge.at[0.001]).any(axis=1) & collapse
+        rng = random.Random(SEED)
+        # A quarter of the benign rows: their windows are many.
+        chosen = [i for i, r in enumerate(rows) if caught[i] or (not r.positive and rng.random() < 0.25)]
+        windows = distil.dev([i for i in chosen if rows[i].half == half], rows, f"half{half}")
+        logits = ask(net, inputs(windows))
+        raised = collapse[windows.row] & (margins(judge, windows.logits) >= 0).any(axis=1)
+        self.raised, self.owner, self.benign = logits[raised], windows.row[raised], logits[~collapse[windows.row]]
+        self.collapses = sum(r.positive and r.half == half for r in rows)
+
+    def figures(self, at: float) -> dict:
+        seen = {i: False for i in self.owner.tolist()}
+        for i, logit in zip(self.owner.tolist(), self.raised):
+            seen[i] |= bool(logit >= at)
+        lost = sum(not s for s in seen.values())
+        return {
+            "caught": len(seen),
+            "collapses": self.collapses,
+            "lost": lost,
+            "share_of_caught_lost": lost / len(seen),
+            "points_lost": 100 * lost / self.collapses,
+            "raised_windows": len(self.raised),
+            "share_of_windows_lost": float((self.raised < at).mean()),
+            "benign_windows": len(self.benign),
+            "escalated": float((self.benign >= at).mean()),
+        }
+
+
+def ship(net: Student, data: bytes, at: float) -> None:
+    """Puts the network beside the model and names it in the manifest; `calibrate` writes a manifest without one."""
+    path = OUTPUT / "manifest.toml"
+    whole = path.read_text(encoding="utf-8")
+    scorer = Scorer()
+    parts = [tuple(scorer.ids(normalize(golden[key])) for key in ("persona", "user", "text")) for golden in tomllib.loads(whole)["golden"]]
+    logits = ask(net, inputs(distil.Windows(parts, np.zeros((0, len(LABELS))), np.zeros(0))))
     (OUTPUT / "first_stage.bin").write_bytes(data)
     section = [
         "[first_stage]",
         'file = "first_stage.bin"',
         f'sha256 = "{hashlib.sha256(data).hexdigest()}"',
-        f"buckets = {BUCKETS}",
-        f"ngrams = [{SHAPE['shortest']}, {SHAPE['longest']}]",
-        f"block = {SHAPE['block']}",
-        f"scale = {result['scale']:.9g}",
-        f"bias = {result['bias']:.6f}",
-        f"clean_below = {result['clean_below']:.9g}",
+        f"tokens = {net.word.weight.shape[0]}",
+        f"width = {WIDTH}",
+        f"hidden = {HIDDEN}",
+        f"layers = {LAYERS}",
+        f"clean_below = {at:.5f}",
+        "golden = [" + ", ".join(f"{logit:.4f}" for logit in logits) + "]",
         "",
     ]
-    path = OUTPUT / "manifest.toml"
-    head, labels = path.read_text(encoding="utf-8").split("[[label]]", 1)
+    head, labels = whole.split("[[label]]", 1)
     path.write_text(head.split("[first_stage]")[0] + "\n".join(section) + "\n[[label]]" + labels, encoding="utf-8")
+
+
+def recorded(net: Student, at: float) -> dict:
+    """What is looked at of answers of real models, as other projects recorded them."""
+    scorer = Scorer()
+    windows = [w for row in recordings() for w in distil.cut(scorer, row, 12)]
+    logits = ask(net, inputs(distil.Windows(windows, np.zeros((0, len(LABELS))), np.zeros(0))))
+    return {"windows": len(windows), "escalated": float((logits >= at).mean())}
 
 
 def run() -> None:
     judge = Judge()
+    kept = BUILD / "student.pt"
+    if kept.exists():
+        net = Student(np.zeros((len(vectors()), WIDTH), np.float32))
+        net.load_state_dict(torch.load(kept, map_location="cpu", weights_only=True))
+    else:
+        windows = distil.training(WINDOWS)
+        net = fit(inputs(windows), margins(judge, windows.logits))
+        torch.save(net.state_dict(), kept)
+    data = student.pack(net)  # from here on with the vectors that the file holds
     rows, scores = devset.scored(Scorer())
-    texts, marks = training_windows()
-    weights, bias = fit(texts, marks)
-    scale = float(np.quantile(np.abs(weights[weights != 0]), 0.9995)) / 127
-    table = np.clip(np.rint(weights / scale), -127, 127).astype(np.int8)
-    caught = (judge.probability(scores) >= judge.at[0.001]).any(axis=1) & np.array([r.positive for r in rows])
-    rng = random.Random(SEED)
-    chosen = [i for i, r in enumerate(rows) if caught[i] or (not r.positive and rng.random() < 0.25)]
-    logits = {}
-    for i in tqdm(chosen, desc="dev windows", mininterval=20):
-        cuts = stream(rows[i].response)
-        cuts = cuts if len(cuts) <= 6 else [cuts[round(k * (len(cuts) - 1) / 5)] for k in range(6)]
-        logits[i] = np.array([ngrams.logit(normalize(rows[i].response[a:b]), table, scale, bias, **SHAPE) for a, b in cuts])
-
-    def figures(half: int, at: float) -> dict:
-        mine = [i for i in chosen if rows[i].half == half]
-        bad = [i for i in mine if caught[i]]
-        good = np.concatenate([logits[i] for i in mine if not caught[i]])
-        return {
-            "caught": len(bad),
-            "recall_loss": float(np.mean([logits[i].max() < at for i in bad])),
-            "benign_windows": len(good),
-            "escalated": float((good >= at).mean()),
-        }
-
+    zero, one = (Half(half, net, judge, rows, scores) for half in (0, 1))
     # The highest cut that keeps the promise on half 0, with a third of the allowance in hand.
-    cuts = np.unique(np.quantile(np.concatenate(list(logits.values())), np.linspace(0, 0.99, 400)))
-    at = float(max((c for c in cuts if figures(0, c)["recall_loss"] <= LOSS * 2 / 3), default=cuts[0]))
-    result = {"chosen_on_half_0": figures(0, at), "half_1": figures(1, at), "clean_below": float(1 / (1 + np.exp(-at))), "buckets": BUCKETS, **SHAPE, "scale": scale, "bias": bias, "training_windows": len(texts)}
-    result["ships"] = result["half_1"]["recall_loss"] < LOSS and result["half_1"]["escalated"] <= ESCALATED
-    # What escalating 5 % would cost, so that the card can say how far off it is.
-    five = float(np.quantile(np.concatenate([logits[i] for i in chosen if rows[i].half == 0 and not caught[i]]), 0.95))
-    result["at_5_percent_escalated"] = figures(1, five)
+    cuts = np.unique(np.quantile(np.concatenate([zero.benign, zero.raised]), np.linspace(0, 0.99, 400)))
+    at = float(max((c for c in cuts if zero.figures(c)["points_lost"] <= 100 * LOSS * 2 / 3), default=cuts[0]))
+    half = one.figures(at)
+    result = {
+        "chosen_on_half_0": zero.figures(at),
+        "half_1": half,
+        "at_shares_of_half_0": {str(share): one.figures(float(np.quantile(zero.benign, 1 - share))) for share in SHARES},
+        "recorded_traffic": recorded(net, at),
+        "clean_below": at,
+        "windows": WINDOWS,
+        "bytes": len(data),
+        "width": WIDTH,
+        "hidden": HIDDEN,
+        "layers": LAYERS,
+        "by_default": half["points_lost"] <= 100 * LOSS and half["escalated"] <= ESCALATED,
+        "ships": half["points_lost"] <= 100 * LOSS and half["escalated"] <= 0.5,
+    }
     (BUILD / "first_stage.json").write_text(json.dumps(result, indent=1))
-    table.tofile(BUILD / "first_stage.bin")
     if result["ships"]:
-        ship(result)
+        ship(net, data, at)
     print(json.dumps(result, indent=1))
