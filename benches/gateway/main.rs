@@ -186,7 +186,7 @@ async fn model(size: &Size, to: &Process) {
         println!("With the classifier: not measured, {} is missing\n", subjects::CLASSIFIER);
         return;
     };
-    let subjects = [Subject::Steadfast(Guard::Model)];
+    let subjects = [Subject::Steadfast(Guard::Model), Subject::Steadfast(Guard::Staged)];
     let columns = ["CPU ms/answer", "answers/s, 8 conn.", "p50 ms, 1 conn."];
     let title = format!("JSON answers of 1.2 KB, {} windows each, all of them new", raw.windows);
     let mut table = repeat(size, &subjects, to, &title, columns, async |process, path| {

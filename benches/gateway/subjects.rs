@@ -26,6 +26,8 @@ pub enum Guard {
     Free,
     /// Judged by the default policy and the shipped classifier.
     Model,
+    /// The same with the classifier's first stage before its model.
+    Staged,
 }
 
 /// A proxy to measure.
@@ -45,6 +47,7 @@ impl Subject {
             Subject::Steadfast(Guard::Off) => "steadfast, passing on",
             Subject::Steadfast(Guard::Free) => "steadfast, one pattern",
             Subject::Steadfast(Guard::Model) => "steadfast, classifier",
+            Subject::Steadfast(Guard::Staged) => "steadfast, first stage on",
         }
         .to_owned()
     }
@@ -113,7 +116,7 @@ pub fn overloaded(fallback: Fallback, to: SocketAddr) -> Process {
     text["on_overload"] = toml_edit::value(fallback.word());
     let policy = folder().join(format!("overload-{}.toml", fallback.word()));
     std::fs::write(&policy, text.to_string()).expect("a policy");
-    gateway(&shipped(), &policy, to)
+    gateway(&shipped(), false, &policy, to)
 }
 
 fn folder() -> PathBuf {
@@ -134,20 +137,21 @@ fn steadfast(guard: Guard, to: SocketAddr) -> Process {
             std::fs::write(&policy, text).expect("a policy");
             ("none".to_owned(), policy)
         }
-        Guard::Model => (shipped(), Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/default.toml")),
+        Guard::Model | Guard::Staged => (shipped(), Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/default.toml")),
     };
-    gateway(&classifier, &policy, to)
+    gateway(&classifier, guard == Guard::Staged, &policy, to)
 }
 
 /// The gateway on core 0, ready.
-fn gateway(classifier: &str, policy: &Path, to: SocketAddr) -> Process {
+fn gateway(classifier: &str, first_stage: bool, policy: &Path, to: SocketAddr) -> Process {
     let (addr, folder) = (free(), folder());
     let config = folder.join(format!("{}.toml", addr.port()));
     let text = format!(
         "[server]\nlisten = \"{addr}\"\nadmin = \"{}\"\n[limits]\nin_flight = 8192\n[[upstream]]\nname = \"bench\"\nurl = \"http://{to}\"\n\
-         [[route]]\npolicy = \"{}\"\n[classifier]\npath = \"{classifier}\"\nworkers = 1\n[incidents]\nstore = \"none\"\n",
+         [[route]]\npolicy = \"{}\"\n[classifier]\npath = \"{classifier}\"\nworkers = 1\nfirst_stage = \"{}\"\n[incidents]\nstore = \"none\"\n",
         admin(addr),
-        policy.display()
+        policy.display(),
+        if first_stage { "on" } else { "off" }
     );
     std::fs::write(&config, text).expect("a configuration");
     let mut command = on_core(0, Path::new(env!("CARGO_BIN_EXE_steadfast")));
