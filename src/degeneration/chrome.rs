@@ -1,4 +1,4 @@
-//! What stands around the text of a web page and not in it: comment forms, shop buttons, cookie banners, links to related articles. One
+//! What stands around the text of a web page and not in it: comment forms, shop buttons, cookie banners, tags that nobody sees. One
 //! such phrase is in many an answer; several different ones close together are a page that the model goes on reciting. Where the text
 //! is about pages, they were asked for.
 
@@ -19,7 +19,7 @@ const BEFORE: usize = 1000;
 
 /// The phrases, in lower case; those of one row are one, for they come together. Each has two words, or four characters of Chinese or
 /// Japanese, at its end that few other texts have: they tell the skim that it may be there.
-pub(super) const PHRASES: [&[&str]; 56] = [
+pub(super) const PHRASES: [&[&str]; 62] = [
     &["leave a reply", "leave a comment", "log in to reply", "sign in to reply", "kommentar schreiben", "kommentar hinterlassen"],
     &["address will not be published", "required fields are marked"],
     &["add to cart", "add to basket", "add to bag", "add to wishlist", "view cart"],
@@ -80,6 +80,12 @@ pub(super) const PHRASES: [&[&str]; 56] = [
     &["flux rss", "rss feed"],
     &["lire la suite", "leia também", "leer también"],
     &["terms of use", "conditions of use", "terms of service"],
+    &["</div></div>", "</div>\n</div>", "</div> </div>", "</div>\n\n</div>"],
+    &["<div class=", "<div id="],
+    &["<span class=", "<a href="],
+    &["<script>\nvar", "<script type=", "<script src="],
+    &["</body></html>", "</body>\n</html>"],
+    &["&nbsp;&nbsp;"],
     &["この記事をシェア", "ツイートする"],
     &["コメントを残す", "コメントを投稿"],
     &["関連記事"],
@@ -202,7 +208,10 @@ pub(super) fn page(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom
     };
     let first = found[0].1.start;
     let before = &text[ceil_char_boundary(text, first.saturating_sub(BEFORE))..first];
-    if PAGES.is_match(before) || PAGES.is_match(&text[..floor_char_boundary(text, first.min(BEFORE))]) {
+    // Source of a page that the answer is about, or announces.
+    let source =
+        text[first..].starts_with('<') && (before.trim().is_empty() || before.trim_end().ends_with([':', '：', '>', '`']));
+    if source || PAGES.is_match(before) || PAGES.is_match(&text[..floor_char_boundary(text, first.min(BEFORE))]) {
         return None;
     }
     let what = format!("recites {} parts of a web page: {:?}", rows.len(), excerpt(&text[found[0].1.clone()]));
@@ -212,7 +221,10 @@ pub(super) fn page(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom
 /// Whether a phrase begins and ends where words do.
 fn is_whole(text: &str, range: &Range<usize>) -> bool {
     let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() && !is_character(c));
-    !letter(text[..range.start].chars().next_back()) && !letter(text[range.end..].chars().next())
+    let piece = &text[range.clone()];
+    let (first, last) = (letter(piece.chars().next()), letter(piece.chars().next_back()));
+    let cut = (first && letter(text[..range.start].chars().next_back())) || (last && letter(text[range.end..].chars().next()));
+    !cut
 }
 
 #[cfg(test)]

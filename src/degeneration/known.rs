@@ -65,7 +65,11 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
             let characters = phrase.chars().filter(|c| is_character(*c));
             characters.map(|c| hash(c.encode_utf8(&mut [0; 4]).as_bytes())).collect()
         } else {
-            phrase.split(|c: char| !c.is_alphanumeric()).map(|word| hash(word.as_bytes())).collect()
+            phrase
+                .split(|c: char| !c.is_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .map(|word| hash(word.as_bytes()))
+                .collect()
         };
         let of = if phrase.starts_with(is_character) { 4 } else { 2 };
         let end = join(&words[words.len() - of..]);

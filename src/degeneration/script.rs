@@ -124,7 +124,9 @@ fn judged(text: &str, runs: &[Run], seen: usize) -> Option<Symptom> {
         (2, _, 4..) if !korean => 0.92,
         (2, 6.., 1..) if !korean => 0.92,
         (2, _, 2..) => 0.6,
-        (1, ..) if scripts.contains(&Script::Latin) => english_with(text, runs, changes)?,
+        (1, ..) if scripts.contains(&Script::Latin) => {
+            english_with(text, runs, changes).filter(|_| !super::stranger::is_about_languages(text, runs[0].start, end))?
+        }
         _ => return None,
     };
     let range = runs[0].start..end;

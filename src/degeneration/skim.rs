@@ -28,9 +28,8 @@ const IN_A_ROW: u32 = 7;
 /// (phrases, repeated ones) that a stretch has at least where the share of repetition is worth a look, less a margin.
 const SHARES: [(usize, u32); 7] = [(57, 37), (117, 67), (151, 81), (237, 110), (311, 136), (477, 205), (631, 248)];
 
-/// Changes of language near each other that are worth a look: those of a sentence, less one for the unfinished word and one for the end of
-/// an address, which the check reads and the skim does not.
-const CHANGES: usize = 1;
+/// Changes of language near each other that are worth a look: as many as the check asks for.
+const CHANGES: usize = super::tongues::FEW;
 
 /// What may be found by looking closer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,7 +199,7 @@ impl Skim {
         Signs {
             words: since(self.special, FAR, seen) || self.repeats(text, seen),
             scripts: self.scripts.iter().filter(|end| since(**end, SCRIPTS, seen)).count() > 1,
-            tongues: self.tongues.change(seen),
+            tongues: self.tongues.change(text.len() > self.read, seen),
             page: since(self.page, super::chrome::REACH + WORD, seen),
             periodic: super::period::found(text),
             ..Signs::NONE
@@ -447,9 +446,10 @@ impl Tongues {
         }
     }
 
-    /// Whether several changes lie so near that they may be in one sentence that reaches past `seen`.
-    fn change(&self, seen: usize) -> bool {
-        since(self.ends[0], super::tongues::REACH + WORD, seen)
+    /// Whether several changes lie so near that they may be in one sentence that reaches past `seen`. `unfinished`: the text goes on with a
+    /// word that was not read yet, which may be another change.
+    fn change(&self, unfinished: bool, seen: usize) -> bool {
+        since(self.ends[usize::from(unfinished)], super::tongues::REACH + WORD, seen)
     }
 }
 

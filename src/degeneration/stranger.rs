@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use super::script::{Script, script};
+use super::tongues::tongues;
 use super::{Symptom, excerpt};
 use crate::detect::prose::{Part, Prose};
 use crate::text::{ceil_char_boundary, floor_char_boundary};
@@ -277,8 +278,10 @@ fn is_stranger(text: &str, runs: &[Run], number: usize, main: Script) -> bool {
     let run = runs[number];
     let before = number.checked_sub(1).map(|before| runs[before]).filter(|_| run.joined);
     let after = runs.get(number + 1).copied().filter(|after| after.joined);
-    // Latin words are at home in every other script, and so are the symbols of mathematics.
-    if run.script == Script::Latin || (run.script == Script::Greek && run.letters < 3) {
+    // Latin words are at home in every other script, but for phrases of no name; and so are the symbols of mathematics.
+    if (run.script == Script::Latin && !(main == Script::Cjk && is_phrase(&text[run.start..run.end])))
+        || (run.script == Script::Greek && run.letters < 3)
+    {
         return false;
     }
     // Japanese and Korean take a Chinese character now and then.
@@ -317,13 +320,20 @@ fn first_word(text: &str) -> &str {
     text.trim_start_matches(' ').split(' ').next().unwrap_or_default()
 }
 
+/// Whether Latin words are a piece of a sentence: several in lower case, and a little word among them.
+fn is_phrase(words: &str) -> bool {
+    let words = &words[..floor_char_boundary(words, WORD * 2)];
+    let little = words.split(' ').filter(|word| tongues(word.as_bytes()) != 0).count();
+    little > 0 && words.trim().contains(' ') && !words.contains(char::is_uppercase)
+}
+
 /// Whether words are more than a name: lower case where the script has it, little words where it has none.
 fn is_running_text(words: &str, script: Script) -> bool {
     let words = &words[..floor_char_boundary(words, WORD * 2)];
     let holds = |little: &[&str]| little.iter().any(|word| words.contains(word));
     let has_word = |little: &[&str]| words.split(' ').any(|word| little.contains(&word));
     match script {
-        Script::Latin => false,
+        Script::Latin => is_phrase(words),
         Script::Cyrillic | Script::Greek => words.split(' ').any(|word| word.chars().all(char::is_lowercase) && !word.is_empty()),
         Script::Cjk => {
             words.chars().any(|c| matches!(c as u32, 0x3041..=0x309F))
@@ -410,7 +420,7 @@ fn elsewhere(text: &str, found: &[Run], scripts: &[bool; Script::COUNT]) -> (usi
 }
 
 /// Whether the text is about languages, at its beginning or near what was found.
-fn is_about_languages(text: &str, start: usize, end: usize) -> bool {
+pub(super) fn is_about_languages(text: &str, start: usize, end: usize) -> bool {
     let head = &text[..floor_char_boundary(text, HEAD)];
     let near =
         &text[ceil_char_boundary(text, start.saturating_sub(BEFORE))..ceil_char_boundary(text, (end + AFTER).min(text.len()))];

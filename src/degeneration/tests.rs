@@ -136,6 +136,7 @@ fn words_of_another_script_in_a_sentence() {
             "La reunión empieza a las nueve ומסתיימת a las once, así que llega un poco antes de la hora.",
             "会議は三時からで、場所は二階の어디에서도ない大きな部屋です。資料はнужно準備してください。",
             "您的包裹已经从仓库отправлен出发，预计明天ถึงที่配送站，请保持电话畅通。",
+            "荷物は明日 would be there までに届きますので、受け取りの and then you 確認をお願いします。",
             "배송은 보통 이틀이 걸리지만 сейчас 주문이 많아서 немного 늦어질 수 있습니다.",
         ],
         &[
@@ -150,6 +151,8 @@ fn words_of_another_script_in_a_sentence() {
             "僕はtravelingとかflavor of lifeとかですね。私はyoutubeかabemaTVですね。",
             "idempotent: PUT 요청은 idempotent합니다. 즉, 동일한 PUT 요청을 여러 번 수행하더라도 결과가 같습니다.",
             "If α and β are the angles then α + β = π holds, and Δx is small. A pаypal link with a Cyrillic letter is a trick.",
+            "会議ではKPIとROIを確認し、Slackで共有してください。The Lord of the Ringsの話もします。",
+            "英語では the と a の使い分けが難しく、in the morning と at night のように決まった形もあります。",
             "Сервер использует Docker и Kubernetes, а метрики собирает Prometheus.",
         ],
     );
@@ -187,12 +190,15 @@ fn a_web_page_that_is_recited() {
             "Il faut deux photos. Partager sur Facebook. Laisser un commentaire. Tous droits réservés.",
             "卵は七分ゆでると半熟になります。関連記事 ゆで卵の殻のむき方 次の記事 この記事をシェア",
             "鸡蛋煮七分钟就好。 责任编辑：小王 上一篇：米饭 转载请注明出处",
+            "Seven minutes for a soft one.\n<div class=\"related\"><a href=\"/eggs\">Eggs</a></div>\n</div>\n<script src=\"/a.js\"></script>",
         ],
         &[
             "Here are labels for your shop's buttons: Add to cart, View cart, Leave a comment, Share this article.",
             "For the footer of the website: All rights reserved. Terms of use. We use cookies.",
             "To stop them, look for \"accept all cookies\" and \"subscribe to our newsletter\" and close both.",
             "All rights reserved means that nothing is licensed. The terms of use say the rest.",
+            "<div class=\"a\"><a href=\"/b\">b</a></div>\n</div>",
+            "Put this at the end:\n\n<div class=\"a\"><a href=\"/b\">b</a></div>\n</div>",
         ],
     );
 }

@@ -12,7 +12,7 @@ use crate::text::floor_char_boundary;
 /// How far before the new text the changes may begin, in bytes.
 pub(super) const REACH: usize = 400;
 /// Changes of language within a sentence that are worth a note.
-const FEW: usize = 3;
+pub(super) const FEW: usize = 3;
 /// How many different little words of the sentence's other languages there must be.
 const DISTINCT: usize = 2;
 
@@ -100,7 +100,7 @@ const fn place(key: u64) -> usize {
 }
 
 /// The languages that a little word may be of, as it is written; 0 for any other word.
-fn tongues(word: &[u8]) -> Tongues {
+pub(super) fn tongues(word: &[u8]) -> Tongues {
     if !(2..=8).contains(&word.len()) {
         return 0;
     }
@@ -156,7 +156,19 @@ pub(super) fn alternating(text: &str, prose: &Prose<'_>, seen: usize) -> Option<
         let begin = range.start.max(from);
         let mut word: Option<usize> = None;
         let piece = &text[begin..range.end];
+        let mut skip = 0;
         for (at, c) in piece.char_indices() {
+            if at < skip {
+                continue;
+            }
+            // Addresses are no words.
+            if word.is_none() && (piece[at..].starts_with("https://") || piece[at..].starts_with("http://")) {
+                let end = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
+                skip = at + piece[at..].find(end).unwrap_or(piece.len() - at);
+                best = super::stronger(best, judged(text, &sentence, seen));
+                sentence.clear();
+                continue;
+            }
             let inside = || matches!(c, '\'' | '’') && piece[at + c.len_utf8()..].starts_with(char::is_alphabetic);
             if c.is_alphanumeric() && !is_character(c) || (word.is_some() && (c == 'ー' || inside())) {
                 word = word.or(Some(at));
