@@ -18,6 +18,12 @@ pub struct Row {
     pub labels: Vec<String>,
     #[serde(default)]
     pub split: String,
+    /// The turns before, of its conversation; none: it is the first.
+    #[serde(default)]
+    pub history: Vec<serde::de::IgnoredAny>,
+    /// The model that answered.
+    #[serde(default)]
+    pub model: Option<String>,
     #[serde(default)]
     pub in_character: bool,
     #[serde(default)]

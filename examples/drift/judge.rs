@@ -9,7 +9,7 @@ use steadfast::detect::{Detector, Detectors, Gauge};
 use steadfast::dialect::{Api, Exchange};
 use steadfast::drift::Asked;
 use steadfast::guard::{Snapshot, assess};
-use steadfast::infer::load::{Loaded, Options, load};
+use steadfast::infer::load::{Options, load};
 use steadfast::persona::Persona;
 use steadfast::persona::calibrate::Answer;
 use steadfast::persona::identity::IdentityDetector;
@@ -20,9 +20,10 @@ use steadfast::score::Label;
 use steadfast::verdict::Action;
 
 use crate::data::Row;
+use crate::remembers::Remembers;
 
 pub struct Judge {
-    loaded: Loaded,
+    scorer: Arc<Remembers>,
     policy: Arc<Policy>,
     /// Its name and version.
     pub classifier: String,
@@ -46,7 +47,12 @@ impl Judge {
             Policy::parse(include_str!("../../policies/default.toml"), None, &calibration).expect("the policy is good");
         policy.deadline = Duration::from_secs(3600);
         let thresholds = Label::ALL.map(|label| loaded.thresholds.calibrated(label).map_or(0.5, f64::from));
-        Judge { classifier: loaded.version.clone(), policy: Arc::new(policy), thresholds, loaded }
+        Judge {
+            classifier: loaded.version.clone(),
+            policy: Arc::new(policy),
+            thresholds,
+            scorer: Arc::new(Remembers::new(loaded.scorer)),
+        }
     }
 
     /// A persona's snapshot, with all that its file gives signals.
@@ -58,7 +64,7 @@ impl Judge {
         let detectors = Detectors { finding: finding.into(), gauges: register.into_iter().chain(voice).collect() };
         let mut snapshot = Snapshot::new(Policy::parse("", None, &Calibration::NONE).expect("an empty policy is good"));
         snapshot.policy = self.policy.clone();
-        snapshot.with_scorer(self.loaded.scorer.clone()).with_persona(Arc::new(persona), detectors)
+        snapshot.with_scorer(self.scorer.clone()).with_persona(Arc::new(persona), detectors)
     }
 
     pub async fn judge(&self, snapshot: &Snapshot, row: &Row) -> Judged {

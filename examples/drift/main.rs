@@ -12,6 +12,8 @@ mod data;
 mod fleet;
 mod identity;
 mod judge;
+mod remembers;
+mod roles;
 mod speakers;
 
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ async fn main() {
     }
     if wanted("speakers") {
         speakers::print(&judge, &data).await;
+        roles::print(&judge, &data).await;
     }
     if wanted("identity") {
         identity::print(&judge, &data).await;

@@ -7,7 +7,7 @@
 //! others sound like, calibration learns from the rest of them, so that it has never heard those two.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use steadfast::drift::{Baseline, Cusum, Residuals};
 use steadfast::persona::Persona;
@@ -20,13 +20,10 @@ use crate::data::{Row, rows};
 use crate::judge::{Judge, Judged};
 use crate::{mean, median};
 
-/// Whose answers, and the files that they are in.
-const SOURCES: [(&str, &[&str]); 3] = [
-    ("Chat-Haruhi", &["chat_haruhi"]),
-    ("RealPersonaChat", &["real_persona_chat"]),
-    ("Agents", &["tau_airline", "schema_guided_dialogue"]),
-];
-const EXAMPLES: usize = 12;
+/// Whose answers, and the file that they are in.
+const SOURCES: [(&str, &str); 3] =
+    [("Chat-Haruhi", "chat_haruhi"), ("RealPersonaChat", "real_persona_chat"), ("Agents", "schema_guided_dialogue")];
+pub const EXAMPLES: usize = 12;
 const COUNTEREXAMPLES: usize = 8;
 /// Answers that make a speaker worth a persona file.
 const FEWEST: usize = EXAMPLES + 24;
@@ -36,7 +33,7 @@ const CALIBRATED: usize = EXAMPLES + 400;
 /// is told how well they are told apart. Calibrated together, how speakers differ would pass for drift.
 const MOST_CALIBRATED: (usize, usize) = (9, EXAMPLES + 2400);
 const MOST_OTHERS: (usize, usize) = (40, EXAMPLES + 120);
-const RUN: usize = 20;
+pub const RUN: usize = 20;
 const OTHERS: usize = 2;
 /// The quantity that another speaker moves.
 const VOICE: usize = 1;
@@ -44,7 +41,7 @@ const VOICE: usize = 1;
 const LEARNED_OTHERS: usize = 400;
 
 /// A speaker, measured.
-struct Measured {
+pub struct Measured {
     /// Its runs, for learning and for trying.
     halves: [Vec<Vec<Judged>>; 2],
     /// Others' answers in its place, one list for each of them.
@@ -68,8 +65,8 @@ struct Group {
 
 pub async fn print(judge: &Judge, data: &Path) {
     let mut groups: BTreeMap<(&str, String), Group> = BTreeMap::new();
-    for (source, files) in SOURCES {
-        let speakers = read(files.iter().map(|file| data.join(format!("persona/{file}.jsonl.gz"))));
+    for (source, file) in SOURCES {
+        let speakers = read(&data.join(format!("persona/{file}.jsonl.gz")));
         for ((lang, name), own) in &speakers {
             let group = groups.entry((source, lang.clone())).or_default();
             let (into, most) = if own.len() >= CALIBRATED && group.calibrated.len() < MOST_CALIBRATED.0 {
@@ -93,18 +90,19 @@ pub async fn print(judge: &Judge, data: &Path) {
             }
             let own = &own[..own.len().min(most.1)];
             eprintln!("{source} {lang} {}: {} answers", name.chars().take(24).collect::<String>(), own.len());
-            into.push(measure(judge, own, &others).await);
+            let runs = own[EXAMPLES..].chunks(RUN);
+            let halves = [0, 1].map(|half| runs.clone().skip(half).step_by(2).collect());
+            into.push(measure(judge, own, halves, &others).await);
         }
     }
     how_often(judge, &groups);
     how_soon(judge, &groups);
 }
 
-async fn measure(judge: &Judge, own: &[Row], others: &[&Vec<Row>]) -> Measured {
+/// Measures a speaker by what one half of its runs teaches. `others`: the first two answer in its place, the rest teach what others sound like.
+pub async fn measure(judge: &Judge, own: &[Row], [taught, tried]: [Vec<&[Row]>; 2], others: &[&Vec<Row>]) -> Measured {
     let persona = persona(own, others);
     let system = &own[0].system;
-    let runs: Vec<&[Row]> = own[EXAMPLES..].chunks(RUN).collect();
-    let [taught, tried] = [0, 1].map(|half| runs.iter().skip(half).step_by(2).copied().collect::<Vec<_>>());
     let swapped_rows: Vec<Vec<Row>> = others[..OTHERS]
         .iter()
         .map(|other| other[COUNTEREXAMPLES..].iter().take(RUN).map(|row| Row { system: system.clone(), ..row.clone() }).collect())
@@ -203,11 +201,7 @@ fn how_often(judge: &Judge, groups: &BTreeMap<(&str, String), Group>) {
 
 fn how_soon(judge: &Judge, groups: &BTreeMap<(&str, String), Group>) {
     println!("\nThe chart on labels, `voice` and `register`, calibrated on a speaker's own answers:\n");
-    println!(
-        "| speakers | turns learned from, tried | limit | false alarms in 10,000 turns | at most 1 | delay at 1.5 σ | at 2 σ | delay after a \
-         swap | swaps found in 9 turns | in 40 |"
-    );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    Figures::heading("speakers");
     for ((source, lang), group) in groups {
         let all: Vec<Figures> = group.calibrated.iter().filter_map(|speaker| figures(judge, speaker)).collect();
         if !all.is_empty() {
@@ -217,7 +211,7 @@ fn how_soon(judge: &Judge, groups: &BTreeMap<(&str, String), Group>) {
 }
 
 /// What a chart does.
-struct Figures {
+pub struct Figures {
     taught: f64,
     tried: f64,
     limit: f64,
@@ -230,7 +224,15 @@ struct Figures {
 }
 
 impl Figures {
-    fn mean(all: &[Figures]) -> Figures {
+    pub fn heading(first: &str) {
+        println!(
+            "| {first} | turns learned from, tried | limit | false alarms in 10,000 turns | at most 1 | delay at 1.5 σ | at 2 σ | delay after \
+             a swap | swaps found in 9 turns | in 40 |"
+        );
+        println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    }
+
+    pub fn mean(all: &[Figures]) -> Figures {
         let of = |field: fn(&Figures) -> f64| mean(all.iter().map(field));
         Figures {
             taught: of(|figures| figures.taught),
@@ -244,7 +246,7 @@ impl Figures {
         }
     }
 
-    fn print(&self, speakers: &str) {
+    pub fn print(&self, speakers: &str) {
         let Figures { taught, tried, limit, alarms, kept, at_1_5, at_2, swaps } = self;
         let within = |turns: f64| 100.0 * mean(swaps.iter().map(|delay| f64::from(u8::from(*delay <= turns))));
         let swapped = median(swaps.clone());
@@ -259,7 +261,7 @@ impl Figures {
 }
 
 /// Learns from one half of a speaker's answers and tries on the other. `None`: too few of them.
-fn figures(judge: &Judge, speaker: &Measured) -> Option<Figures> {
+pub fn figures(judge: &Judge, speaker: &Measured) -> Option<Figures> {
     let runs = |judged: &[Vec<Judged>]| -> Vec<Vec<Answer>> {
         judged.iter().map(|run| run.iter().map(|judged| judged.answer).collect()).collect()
     };
@@ -296,9 +298,9 @@ fn auroc(high: &[f64], low: &[f64]) -> Option<f64> {
 }
 
 /// Speakers with enough answers, by language and name.
-fn read(files: impl Iterator<Item = PathBuf>) -> BTreeMap<(String, String), Vec<Row>> {
+fn read(file: &Path) -> BTreeMap<(String, String), Vec<Row>> {
     let mut speakers: BTreeMap<(String, String), Vec<Row>> = BTreeMap::new();
-    for row in files.flat_map(|file| rows(&file)).filter(|row| row.in_character) {
+    for row in rows(file).into_iter().filter(|row| row.in_character) {
         let name = row.character.clone().or_else(|| row.system.clone()).unwrap_or_default();
         speakers.entry((row.lang.clone(), name)).or_default().push(row);
     }

@@ -108,8 +108,9 @@ pub struct Spread {
     pub deviation: f64,
 }
 
-/// A deviation is taken for no less: where nearly all turns are alike, the few that differ a little are no drift.
-const NARROWEST: f64 = 0.5;
+/// A deviation is taken for no less. It is that of ranks that are spread; where nearly all turns are alike (no emoji, one language) it is
+/// smaller, and divided by it the few that differ would each be as far out as a turn can be: two of them near each other, a drift.
+const NARROWEST: f64 = 1.0;
 
 impl Default for Spread {
     fn default() -> Self {
@@ -301,7 +302,7 @@ mod tests {
         assert!((voice + 2.0).abs() < 1e-6, "the middle is a mean of 1 and two deviations of a half away: {voice}");
         let spread = Spread::of(&[1.0, 3.0, 5.0]);
         assert_eq!((spread.mean, spread.deviation), (3.0, 2.0));
-        assert_eq!(Spread::of(&[1.0; 50]).deviation, 0.5, "turns that are all alike have no deviation to divide by");
+        assert_eq!(Spread::of(&[1.0; 50]).deviation, 1.0, "turns that are all alike have no deviation to divide by");
     }
 
     #[test]
