@@ -105,7 +105,7 @@ pub(super) fn stutter(tokens: &[Token], text: &str, seen: usize) -> Option<Sympt
     const STRETCH: usize = 60;
     let fresh = tokens.partition_point(|token| token.end as usize <= seen);
     let part = &tokens[fresh.saturating_sub(STRETCH)..];
-    let mut at: Vec<usize> = Vec::new();
+    let mut at: Vec<(usize, (usize, usize))> = Vec::new();
     for (index, pair) in part.windows(2).enumerate() {
         let [one, two] = pair else { continue };
         if one.end as usize + 1 != two.start as usize {
@@ -115,27 +115,40 @@ pub(super) fn stutter(tokens: &[Token], text: &str, seen: usize) -> Option<Sympt
         if let [Some(one), Some(two)] = words
             && hardly_stand_together(one, two)
         {
-            at.push(index);
+            at.push((index, (one, two)));
         }
     }
-    // The densest stretch that ends in new text.
-    let ends = at.iter().enumerate().filter(|(_, index)| part[**index + 1].end as usize > seen);
-    let (count, first, last) = ends
-        .map(|(place, &index)| {
-            let near = at[..=place].iter().filter(|other| index - **other <= STRETCH).count();
-            (near, at[place + 1 - near], index)
-        })
-        .max_by_key(|(count, ..)| *count)?;
-    let score = match count {
-        0..=1 => return None,
-        2 => 0.5,
-        3 => 0.8,
-        _ => 0.92,
-    };
+    // The worst stretch that ends in new text.
+    let ends = at.iter().enumerate().filter(|(_, (index, _))| part[*index + 1].end as usize > seen);
+    let stretches = ends.map(|(place, &(last, _))| {
+        let near = at[..=place].iter().filter(|(other, _)| last - other <= STRETCH).count();
+        let pairs = &at[place + 1 - near..=place];
+        (certainty(pairs), near, pairs[0].0, last)
+    });
+    let (score, count, first, last) = stretches.max_by(|one, other| one.0.total_cmp(&other.0))?;
+    if count < 2 {
+        return None;
+    }
     let range = part[first].range().start..part[last + 1].range().end;
     Some(Symptom {
         score,
         what: format!("strings little words together {count} times: {:?}", excerpt(&text[range.clone()])),
         range,
     })
+}
+
+/// How certain pairs near each other are. Two that are no words of a program (`the for loop and the with statement`), nor one of them twice,
+/// are enough.
+fn certainty(pairs: &[(usize, (usize, usize))]) -> f32 {
+    let plain = |pair: &(usize, (usize, usize))| matches!(LITTLE[pair.1.1], "of" | "was" | "at" | "the" | "an").then_some(pair.1);
+    let mut plain = pairs.iter().filter_map(plain);
+    let first = plain.next();
+    let different = plain.any(|other| Some(other) != first);
+    match pairs.len() {
+        0..=1 => 0.0,
+        _ if different => 0.92,
+        4.. if first.is_some() => 0.92,
+        2 => 0.5,
+        _ => 0.8,
+    }
 }

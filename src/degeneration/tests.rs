@@ -182,6 +182,21 @@ fn languages_that_change_within_a_sentence() {
 }
 
 #[test]
+fn little_words_that_no_language_strings_together() {
+    found_and_passed(
+        &[
+            "Turn the of wifi to a when, so every hour becomes an of itself and the screen is gentle.",
+            "It rained on of the of to the harbour and the at was a warm sort of evening.",
+        ],
+        &[
+            "The for loop runs first, and the with statement closes the file; the is operator compares, the from clause names the table.",
+            "Mord an A.________ und Betrug an A.________ (1999).",
+            "That is what he was used to of old, and the A to Z of it.",
+        ],
+    );
+}
+
+#[test]
 fn a_web_page_that_is_recited() {
     found_and_passed(
         &[
