@@ -148,8 +148,10 @@ fn english_with(text: &str, runs: &[Run], changes: usize) -> Option<f32> {
     let latin = runs.iter().filter(|run| run.script == Script::Latin);
     let little = latin.flat_map(|run| text[run.start..run.end].split(' ')).filter(|word| LITTLE.contains(word)).count();
     let foreign: usize = runs.iter().filter(|run| run.script != Script::Latin).map(|run| run.letters).sum();
+    // Names in their own script are no other language.
+    let text_of = |run: &Run| super::stranger::is_running_text(&text[run.start..run.end], run.script);
     match (changes, little) {
-        (5.., 4..) if foreign >= 4 => Some(0.92),
+        (5.., 4..) if foreign >= 4 && runs.iter().any(|run| run.script != Script::Latin && text_of(run)) => Some(0.92),
         (3.., 2..) if foreign >= 4 => Some(0.6),
         _ => None,
     }

@@ -328,7 +328,7 @@ fn is_phrase(words: &str) -> bool {
 }
 
 /// Whether words are more than a name: lower case where the script has it, little words where it has none.
-fn is_running_text(words: &str, script: Script) -> bool {
+pub(super) fn is_running_text(words: &str, script: Script) -> bool {
     let words = &words[..floor_char_boundary(words, WORD * 2)];
     let holds = |little: &[&str]| little.iter().any(|word| words.contains(word));
     let has_word = |little: &[&str]| words.split(' ').any(|word| little.contains(&word));

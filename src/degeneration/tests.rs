@@ -143,6 +143,7 @@ fn words_of_another_script_in_a_sentence() {
             "You can say привет to a friend and здравствуйте to a stranger. When you leave, use пока or до свидания.",
             "The Chinese word 而且 means furthermore, and 但是 means but.",
             "Restaurants like 鼎泰豐 and 老四川 are popular with visitors, so book ahead.",
+            "She studied under 王羲之 and later wrote to 李白 about the mountains, a friendship that 杜甫 mentions in his verse.",
             "The newspaper Правда was founded in 1912 and the magazine Огонёк somewhat earlier.",
             "The film 我不是药神 was a success, and so was the song 朋友.",
             "ロシア語のспасибоはありがとうという意味で、большоеをつけるとより丁寧になります。",
