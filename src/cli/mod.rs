@@ -12,6 +12,8 @@ mod health;
 mod judge;
 mod lines;
 mod output;
+#[cfg(all(unix, feature = "onnx"))]
+mod quiet;
 mod replay;
 mod score;
 mod serve;
@@ -102,6 +104,11 @@ pub fn main() -> ExitCode {
             return status;
         }
     };
+    // What never loads the classifier need not wait: probes run often.
+    #[cfg(all(unix, feature = "onnx"))]
+    if !matches!(cli.command, Command::Health(_) | Command::Completions(_)) {
+        quiet::without_reports();
+    }
     let result = match cli.command {
         Command::Serve(serve) => serve.run(),
         Command::Demo(demo) => demo.run(),

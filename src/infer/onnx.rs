@@ -134,6 +134,10 @@ struct Process {
 impl Engine {
     /// The process's engine; loads it at the first call. Blocking.
     ///
+    /// The builds of ONNX Runtime that its maker publishes (1.29 and later) report to it from the moment they are loaded. What can be
+    /// switched off here is; for the rest `ORT_DISABLE_TELEMETRY=1` must stand in the environment before the process starts, which the
+    /// program sees to and users of the library must.
+    ///
     /// # Errors
     /// If no implementation can be loaded, or if another than the one asked for is already running. Where no library was found, a later
     /// call looks again.

@@ -19,6 +19,7 @@ mod metrics;
 mod mutations;
 mod policies;
 mod protocols;
+mod quiet;
 mod recorded;
 #[cfg(feature = "redis")]
 mod redis;
