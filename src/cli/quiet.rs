@@ -1,6 +1,6 @@
-//! ONNX Runtime's own reports: from 1.29 on the builds that its maker publishes keep an id of the machine in the user's cache, write down which models
-//! are run, and send that to their maker. Nothing of it may happen beside conversations. The one switch that comes early enough is a
-//! variable of the environment, which a program cannot safely set for itself once it runs: so it starts anew, as the same process.
+//! ONNX Runtime's own reports: from 1.29 on the builds that its maker publishes keep an id of the machine in the user's cache, write down
+//! which models are run, and send that to their maker. Nothing of it may happen beside conversations. The one switch that comes early
+//! enough is a variable of the environment, which a program cannot safely set for itself once it runs: so it starts anew, as the same process.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;

@@ -105,7 +105,7 @@ fn examine(channel: Channel, text: &str, seen: usize, last: bool, mut signs: Sig
             signs.words.then(|| repeat::share(&tokens, seen)),
             signs.template.then(|| template::tokens(text, &prose, seen)),
             signs.turns.then(|| template::turns(text, &prose, seen)),
-            signs.scripts.then(|| script::mixed(text, &prose, seen, last)),
+            signs.scripts.then(|| script::mixed(text, &prose, seen)),
             signs.scripts.then(|| stranger::strangers(text, &prose, seen)),
             signs.tongues.then(|| tongues::alternating(text, &prose, seen)),
             signs.page.then(|| chrome::page(text, &prose, seen)),

@@ -49,7 +49,7 @@ struct Run {
 }
 
 /// A sentence that changes its script again and again.
-pub(super) fn mixed(text: &str, prose: &Prose<'_>, seen: usize, _last: bool) -> Option<Symptom> {
+pub(super) fn mixed(text: &str, prose: &Prose<'_>, seen: usize) -> Option<Symptom> {
     const REACH: usize = 400;
     let from = crate::text::floor_char_boundary(text, seen.saturating_sub(REACH)).max(prose.start());
     let mut best: Option<Symptom> = None;

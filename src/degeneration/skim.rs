@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use super::known::{Known, known};
 use super::script::Script;
-use super::tokens::is_character;
+use super::tokens::{address_end, is_character};
 
 /// How far back what is no prose (code, tables) may change which words the checks see, in bytes: their look back, a paragraph, a margin.
 const FAR: usize = 7 << 10;
@@ -254,10 +254,8 @@ impl Skim {
     /// Reads one word that begins at `start`; returns where to go on. The words are those of [`super::tokens`].
     fn word(&mut self, text: &str, start: usize, end: usize) -> usize {
         let bytes = text.as_bytes();
-        let rest = &text[start..end];
-        if bytes[start] == b'h' && (rest.starts_with("https://") || rest.starts_with("http://")) {
-            let closes = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
-            return rest.find(closes).map_or(end, |length| start + length);
+        if let Some(behind) = address_end(&text[..end], start) {
+            return behind;
         }
         let part = |at: usize| {
             bytes[at..end].iter().position(|byte| KINDS[usize::from(*byte)] == NEITHER).map_or(end, |length| at + length)

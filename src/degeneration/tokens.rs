@@ -30,6 +30,17 @@ impl Token {
     }
 }
 
+/// Behind the address that begins at `at`; `None` where none does.
+pub(super) fn address_end(text: &str, at: usize) -> Option<usize> {
+    let rest = &text[at..];
+    // Asked at each word: nearly all are told by their first letter.
+    if !rest.starts_with('h') || !(rest.starts_with("https://") || rest.starts_with("http://")) {
+        return None;
+    }
+    let closes = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
+    Some(rest.find(closes).map_or(text.len(), |length| at + length))
+}
+
 /// The tokens of what is neither code nor table.
 pub(super) fn tokens(text: &str, prose: &Prose<'_>) -> Vec<Token> {
     // Seeded per call: nothing outside can aim at collisions.
@@ -68,9 +79,10 @@ pub(super) fn tokens(text: &str, prose: &Prose<'_>) -> Vec<Token> {
                 continue;
             }
             // Addresses say again what the words beside them say.
-            if word.is_none() && (piece[at..].starts_with("https://") || piece[at..].starts_with("http://")) {
-                let end = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
-                skip = at + piece[at..].find(end).unwrap_or(piece.len() - at);
+            if word.is_none()
+                && let Some(end) = address_end(piece, at)
+            {
+                skip = end;
                 continue;
             }
             let apart = is_character(c);

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::tokens::is_character;
+use super::tokens::{address_end, is_character};
 use super::{Symptom, excerpt};
 use crate::detect::prose::{Part, Prose};
 use crate::text::floor_char_boundary;
@@ -162,9 +162,10 @@ pub(super) fn alternating(text: &str, prose: &Prose<'_>, seen: usize) -> Option<
                 continue;
             }
             // Addresses are no words.
-            if word.is_none() && (piece[at..].starts_with("https://") || piece[at..].starts_with("http://")) {
-                let end = |c: char| c.is_whitespace() || matches!(c, ')' | ']' | '>' | '"');
-                skip = at + piece[at..].find(end).unwrap_or(piece.len() - at);
+            if word.is_none()
+                && let Some(end) = address_end(piece, at)
+            {
+                skip = end;
                 best = super::stronger(best, judged(text, &sentence, seen));
                 sentence.clear();
                 continue;
