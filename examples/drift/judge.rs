@@ -42,7 +42,7 @@ pub struct Judged {
 impl Judge {
     pub fn new(folder: &Path) -> Self {
         let loaded = load(folder, &Options::default()).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let calibration = Calibration::new(|label| loaded.thresholds.calibrated(label));
+        let calibration = loaded.thresholds.calibration();
         let mut policy =
             Policy::parse(include_str!("../../policies/default.toml"), None, &calibration).expect("the policy is good");
         policy.deadline = Duration::from_secs(3600);

@@ -60,7 +60,10 @@ impl<'c> Parts<'c> {
 
     /// The policy as it holds for a persona, whose thresholds are those of `at_least = "calibrated"`; `None` if it is bad.
     pub fn policy(&mut self, part: &Part, persona: Option<&Persona>) -> Option<Arc<Policy>> {
-        let calibration = persona.map_or(*self.calibration, |persona| self.calibration.with(&persona.thresholds.labels));
+        let calibration = match persona {
+            Some(persona) => self.calibration.clone().with(&persona.thresholds.labels),
+            None => self.calibration.clone(),
+        };
         let known = self.policies.get(part).map_or(&[][..], Vec::as_slice);
         // A bad one is bad for every persona, and said once.
         if let Some((_, known)) = known.iter().find(|(with, policy)| *with == calibration || policy.is_none()) {

@@ -1,5 +1,6 @@
 //! Policies: rules from scores, signals, drift and the request to an action. Pure: no IO, no clock.
 
+mod calibration;
 pub mod cases;
 mod check;
 mod circuit;
@@ -10,9 +11,11 @@ mod patterns;
 mod retry;
 mod rule;
 mod tail;
+mod thresholds;
 
 use std::time::Duration;
 
+pub use calibration::{CALIBRATED, Calibration, Rate};
 pub use circuit::{CircuitSpec, Detour};
 pub use expression::{Expression, ExpressionFault, Undecided};
 pub use measures::Measures;
@@ -23,7 +26,7 @@ pub use rule::{DETECTED, Rule, Threshold};
 use tail::Tail;
 
 use crate::dialect::Exchange;
-use crate::score::{Label, Score, Scores, Signals};
+use crate::score::{Label, Scores, Signals};
 use crate::text::{Channel, Str};
 use crate::verdict::{Action, Unscored};
 
@@ -144,48 +147,6 @@ pub struct Hit {
     pub undecided: bool,
 }
 
-/// What the classifier offers to policies: whether there is one, and the thresholds behind `at_least = "calibrated"`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Calibration {
-    model: bool,
-    thresholds: [Option<Score>; Label::COUNT],
-}
-
-impl Calibration {
-    /// No classifier: patterns, `when`, signals and the rule-based detectors still judge.
-    pub const NONE: Calibration = Calibration { model: false, thresholds: [None; Label::COUNT] };
-
-    /// A classifier that judges every label, with the thresholds that it has. What is outside `(0, 1]` counts as none.
-    #[must_use]
-    pub fn new(threshold: impl Fn(Label) -> Option<f32>) -> Self {
-        let read = |label| threshold(label).and_then(Score::new).filter(|score| *score > Score::ZERO);
-        Calibration { model: true, thresholds: Label::ALL.map(read) }
-    }
-
-    /// The same with a persona's own thresholds where it has them, if there is a classifier.
-    #[must_use]
-    pub fn with(mut self, thresholds: &[Option<Score>; Label::COUNT]) -> Self {
-        if self.model {
-            for (known, own) in self.thresholds.iter_mut().zip(thresholds) {
-                *known = own.or(*known);
-            }
-        }
-        self
-    }
-
-    /// Whether there is a classifier.
-    #[must_use]
-    pub fn has_model(&self) -> bool {
-        self.model
-    }
-
-    /// The calibrated threshold of a label.
-    #[must_use]
-    pub fn threshold(&self, label: Label) -> Option<Score> {
-        self.thresholds[label.index()]
-    }
-}
-
 /// A policy. [`Policy::parse`] reads one.
 #[derive(Debug)]
 pub struct Policy {
@@ -285,6 +246,7 @@ impl Policy {
 mod tests {
     use super::*;
     use crate::dialect::Api;
+    use crate::score::Score;
     use crate::score::Source;
     use proptest::prelude::*;
 

@@ -10,19 +10,17 @@ use super::expression::Expression;
 use super::measures;
 use super::patterns::Pattern;
 use super::retry;
-use super::rule::{DETECTED, Rule, Threshold};
+use super::rule::{DETECTED_LABELS, Rule};
 use super::tail::Tail;
+use super::thresholds;
 use super::{BlockReply, Calibration, Fallback, Mode, Policy, StreamMode, WindowSpec};
 use crate::document::{Document, Item, Problem, Table};
-use crate::score::{Label, Score, Signals};
+use crate::score::{Label, Signals};
 use crate::text::{Channel, Str};
 use crate::verdict::Action;
 
 /// Names that verdicts use where no rule decided.
 const RESERVED: [&str; 4] = ["on_error", "on_overload", "on_unknown", "circuit"];
-
-/// Labels with a rule-based detector, so that they are judged without a classifier too.
-const DETECTED_LABELS: [Label; 2] = [Label::IdentitySwap, Label::BaseModelRegression];
 
 const NEEDS_CLASSIFIER: &str = "set classifier.path, or remove the rule: without a classifier rules can use patterns, when, signals, and \
                                 the labels identity_swap and base_model_regression (see policies/without-classifier.toml)";
@@ -162,7 +160,7 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     let channels = read_channels(table);
     let labels = read_labels(table, calibration);
     let signal = table.choice("signal", &Signals::NAMES.map(|name| (name, name)));
-    let (labels, signal) = read_thresholds(table, labels, signal, calibration);
+    let (labels, signal) = thresholds::read(table, labels, signal, calibration);
     let patterns = read_patterns(table);
     let when = read_when(table, calibration);
     if !["labels", "signal", "patterns", "when"].into_iter().any(|key| table.has(key)) {
@@ -189,57 +187,6 @@ fn read_labels(table: &Table<'_>, calibration: &Calibration) -> Vec<Label> {
         }
     }
     labels
-}
-
-type Conditions = (Vec<(Label, Threshold)>, Option<(&'static str, Score)>);
-
-/// `at_least` and what it is about.
-fn read_thresholds(table: &Table<'_>, labels: Vec<Label>, signal: Option<&'static str>, calibration: &Calibration) -> Conditions {
-    let item = table.item("at_least");
-    let (has_labels, has_signal) = (table.has("labels"), table.has("signal"));
-    let Some(item) = item else {
-        if has_signal {
-            table.problem("at_least", "missing", Some("say from which value of the signal on the rule holds: at_least = 0.85"));
-            return Conditions::default();
-        }
-        return (labels.into_iter().filter_map(|label| calibrated(label, table, "labels", calibration)).collect(), None);
-    };
-    if !has_labels && !has_signal {
-        item.problem("there is nothing to compare with it", Some("add labels or signal, or remove this"));
-        return Conditions::default();
-    }
-    if item.is_str() {
-        if item.choice(&[("calibrated", ())]).is_none() {
-            return Conditions::default();
-        }
-        if has_signal {
-            item.problem("a signal has no calibrated threshold", Some("write a number, like 0.85"));
-        }
-        return (labels.into_iter().filter_map(|label| calibrated(label, table, "at_least", calibration)).collect(), None);
-    }
-    let Some(value) = item.float(0.0..=1.0) else { return Conditions::default() };
-    #[expect(clippy::cast_possible_truncation, reason = "scores are f32")]
-    let Some(score) = Score::new(value as f32).filter(|score| *score > Score::ZERO) else {
-        item.problem("must be more than 0", Some("at 0 every answer would reach it"));
-        return Conditions::default();
-    };
-    let labels = labels.into_iter().map(|label| (label, Threshold::both(score))).collect();
-    (labels, signal.map(|name| (name, score)))
-}
-
-fn calibrated(label: Label, table: &Table<'_>, key: &str, calibration: &Calibration) -> Option<(Label, Threshold)> {
-    let detector = Score::new(DETECTED).unwrap_or(Score::ONE);
-    let model = match calibration.threshold(label) {
-        Some(threshold) => threshold,
-        // A classifier that never learnt the label (loops and word salad are gone after tokenizing) has no threshold for it.
-        None if DETECTED_LABELS.contains(&label) => detector,
-        None => {
-            let help = "write a number, like at_least = 0.9, or calibrate the classifier";
-            table.problem(key, format!("the classifier has no calibrated threshold for {label}"), Some(help));
-            return None;
-        }
-    };
-    Some((label, Threshold { model, detector }))
 }
 
 fn read_patterns(table: &Table<'_>) -> Vec<Pattern> {
@@ -287,6 +234,8 @@ fn listed_items<'d>(table: &Table<'d>, key: &str) -> Vec<Item<'d>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{DETECTED, Threshold};
+    use crate::score::Score;
 
     fn calibration() -> Calibration {
         Calibration::new(|label| (label != Label::Despair && label != Label::IdentitySwap).then_some(0.97))

@@ -13,6 +13,9 @@ use crate::verdict::Action;
 /// own scale and says nothing of detectors; they score 0.9 and more where they would stake a verdict.
 pub const DETECTED: f32 = 0.9;
 
+/// Labels with a rule-based detector, so that they are judged without a classifier too.
+pub(super) const DETECTED_LABELS: [Label; 2] = [Label::IdentitySwap, Label::BaseModelRegression];
+
 /// From which score on a label counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Threshold {

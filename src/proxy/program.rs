@@ -292,7 +292,7 @@ pub fn load(classifier: &crate::config::Classifier) -> Result<Judge, Vec<Problem
             };
             let loaded = crate::infer::load::load(folder, &options).map_err(|error| error.into_problems(folder))?;
             let basis = Basis {
-                calibration: Calibration::new(|label| loaded.thresholds.calibrated(label)),
+                calibration: loaded.thresholds.calibration(),
                 scorer: Some(loaded.scorer),
                 classifier: Some(format!("{} {}", loaded.manifest.name, loaded.manifest.version).into()),
                 ..Basis::default()

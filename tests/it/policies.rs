@@ -41,8 +41,7 @@ async fn run(name: &str, classifier: Option<&Loaded>) -> Vec<String> {
 async fn run_cases(name: &str, cases: &str, classifier: Option<&Loaded>) -> Vec<String> {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let file: PathBuf = policies.join(format!("{name}.toml"));
-    let calibration =
-        classifier.map_or(Calibration::NONE, |classifier| Calibration::new(|label| classifier.thresholds.calibrated(label)));
+    let calibration = classifier.map_or(Calibration::NONE, |classifier| classifier.thresholds.calibration());
     let policy = Policy::parse(&read(&file), Some(name), &calibration).unwrap_or_else(|problems| panic!("{problems:#?}"));
     let tested = policies.join(format!("{cases}.test.toml"));
     let cases = Cases::parse(&read(&tested), tested.to_str(), Some(&policy)).unwrap_or_else(|problems| panic!("{problems:#?}"));

@@ -11,7 +11,9 @@ from .scoring import Scorer
 from .settings import BLOCKING, INDEX, LABELS, OUTPUT, PERSONA_TOKENS, USER_TOKENS, WINDOW_STRIDE, WINDOW_TOKENS
 from .version import sha256, version_of
 
-RATES = (0.01, 0.001)
+# False-positive rates, and the least probability that is a threshold for one: dev holds far more collapse than traffic does, so a very low
+# probability is never a verdict. The last is what policies call calibrated.
+RATES = {0.01: 0.05, 0.005: 0.1, 0.002: 0.2, 0.001: 0.3}
 # Harmless answers that the labels that block by default may stop, all together: a user who is stopped does not ask which label it was.
 BLOCKED = 0.002
 
@@ -52,10 +54,9 @@ def run() -> None:
         probabilities[:, j] = sigmoid(scale * logits[:, j] + bias)
         scores = probabilities[benign & sure, j]
         thresholds = []
-        for rate in RATES:
+        for rate, least in RATES.items():
             at, _ = conformal_threshold(scores, rate)
-            # Dev holds far more collapse than traffic does, so a very low probability is never a verdict; one above 1 could never fire.
-            at = min(max(at, 0.3 if rate == RATES[-1] else 0.05), 0.9999)
+            at = min(max(at, least), 0.9999)  # one above 1 could never fire
             thresholds.append({"rate": rate, "at": at})
         labels.append({"name": label, "scale": scale, "bias": bias, "thresholds": thresholds, "scores": scores})
     columns = [INDEX[label] for label in BLOCKING]

@@ -4,13 +4,11 @@
 mod read;
 
 use crate::document::{Document, Problem};
+use crate::policy::{CALIBRATED, Calibration, Rate};
 use crate::score::{Label, Score};
 
 /// The manifest's name in a classifier's directory.
 pub const FILE: &str = "manifest.toml";
-
-/// The false-positive rate that `at_least = "calibrated"` stands for.
-pub const CALIBRATED: f64 = 0.001;
 
 /// A classifier's description.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,15 +137,22 @@ pub struct Golden {
     pub probabilities: Vec<f32>,
 }
 
-/// The probability of each label that `at_least = "calibrated"` stands for.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Thresholds([Option<Score>; Label::COUNT]);
+/// The probabilities that policies name: `at_least = "calibrated"`, and a false-positive rate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Thresholds(Vec<Rate>);
 
 impl Thresholds {
-    /// `None` for a label that the classifier does not have.
+    /// What `at_least = "calibrated"` stands for; `None` for a label that the classifier does not have.
     #[must_use]
     pub fn calibrated(&self, label: Label) -> Option<f32> {
-        self.0[label.index()].map(Score::get)
+        let rate = self.0.iter().find(|rate| is_calibrated(rate.false_positive_rate))?;
+        rate.thresholds[label.index()].map(Score::get)
+    }
+
+    /// What policies may ask the classifier for.
+    #[must_use]
+    pub fn calibration(&self) -> Calibration {
+        Calibration::new(|label| self.calibrated(label)).with_rates(self.0.clone())
     }
 }
 
@@ -178,15 +183,22 @@ impl Manifest {
         document.finish(manifest)
     }
 
-    /// The thresholds for a false-positive rate of [`CALIBRATED`].
+    /// The thresholds by their rates, highest first.
     #[must_use]
     pub fn thresholds(&self) -> Thresholds {
-        let mut thresholds = Thresholds::default();
+        let mut rates: Vec<Rate> = Vec::new();
         for output in &self.outputs {
-            let calibrated = output.thresholds.iter().find(|threshold| is_calibrated(threshold.false_positive_rate));
-            thresholds.0[output.label.index()] = calibrated.and_then(|threshold| Score::new(threshold.at));
+            for Threshold { false_positive_rate, at, .. } in &output.thresholds {
+                let known = rates.iter().position(|rate| rate.false_positive_rate == *false_positive_rate);
+                let at_rate = known.unwrap_or_else(|| {
+                    rates.push(Rate { false_positive_rate: *false_positive_rate, thresholds: [None; Label::COUNT] });
+                    rates.len() - 1
+                });
+                rates[at_rate].thresholds[output.label.index()] = Score::new(*at);
+            }
         }
-        thresholds
+        rates.sort_by(|a, b| b.false_positive_rate.total_cmp(&a.false_positive_rate));
+        Thresholds(rates)
     }
 }
 
