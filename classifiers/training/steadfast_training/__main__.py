@@ -21,6 +21,7 @@ def main() -> None:
     parser.add_argument("--average", type=float, default=0.998, help="train: decay of the averaged weights (default 0.998; a short run wants less)")
     parser.add_argument("--continue-from", type=Path, default=None, metavar="FOLDER", help="prepare: begin at a shipped classifier instead of the pretrained encoder")
     parser.add_argument("--anchor", type=float, default=0.0, metavar="SHARE", help="blend: the share of the weights that training began at (default 0)")
+    parser.add_argument("--renew", action="store_true", help="prepare --continue-from: words new to the lexicon take the place of pieces that no training text uses")
     parser.add_argument("--no-sieve", action="store_true", help="train: take every draw, also where a shipped model is continued")
     parser.add_argument("--against", type=Path, default=None, metavar="FILE", help="choose: another model's choose.json to set this one's figures beside")
     parser.add_argument("--fresh", action="store_true", help="train: ignore a checkpoint")
@@ -29,7 +30,7 @@ def main() -> None:
         if step == "prepare":
             from .prepare import run
 
-            run(arguments.continue_from)
+            run(arguments.continue_from, arguments.renew)
         elif step == "train":
             from .train import run
 

@@ -1,4 +1,5 @@
-"""Step 5: measures the shipped model on half 1 of dev, which chose nothing, and on the incidents; writes evaluation.json.
+"""Step 5: measures the shipped model on half 1 of dev, which chose nothing, and on texts that were written
+for nothing else; writes evaluation.json.
 
 Everything goes through the int8 model in ONNX Runtime, one window at a time. It changes no threshold.
 """
@@ -13,14 +14,14 @@ from collections import defaultdict
 
 import numpy as np
 
-from . import devset
+from . import devset, outside
 from .augment import KEYWORDS, mask_keywords
 from .golden import GOLDEN
 from .layout import assemble, collate, runs
 from .metrics import calibration_error, ranking, sigmoid, upper_bound
 from .normalize import normalize
 from .scoring import Scorer, score_rows
-from .settings import BLOCKING, BUILD, INCIDENTS, INDEX, LABELS, OUTPUT, SHARED
+from .settings import BLOCKING, BUILD, INDEX, LABELS, OUTPUT, SHARED
 from .sources import PERMISSIVE, Row
 from .version import sha256
 from .windows import stream
@@ -219,34 +220,6 @@ def last_user_turn(body: str | None) -> str:
     return value["prompt"] if isinstance(value.get("prompt"), str) else ""
 
 
-def incidents(scorer: Scorer, judge: Judge) -> dict:
-    rows = [json.loads(line) for line in INCIDENTS.read_text(encoding="utf-8").splitlines() if line.strip()]
-    out = {"positives": 0, "caught_at_1_percent": 0, "caught_at_0_1_percent": 0, "lookalikes": 0, "lookalikes_blocked": 0, "lookalikes_flagged_at_1_percent": 0, "by_incident": {}, "missed": [], "false": []}
-    for row in rows:
-        q = judge.probability(scorer.answer(row["system"] or "", row["prompt"] or "", row["response"]))
-        entry = out["by_incident"].setdefault(row["incident"], {"positives": 0, "caught": 0, "lookalikes": 0, "false": 0})
-        if row["labels"]:
-            labels = [INDEX[l] for l in row["labels"]]
-            caught = any(q[j] >= judge.at[0.01][j] for j in range(len(LABELS)))
-            out["positives"] += 1
-            entry["positives"] += 1
-            out["caught_at_1_percent"] += caught
-            out["caught_at_0_1_percent"] += any(q[j] >= judge.at[0.001][j] for j in range(len(LABELS)))
-            entry["caught"] += caught
-            if not caught:
-                out["missed"].append({"id": row["id"], "labels": row["labels"], "probabilities": {LABELS[j]: round(float(q[j]), 3) for j in labels}})
-        else:
-            false = any(q[j] >= judge.at[0.01][j] for j in range(len(LABELS)))
-            out["lookalikes"] += 1
-            entry["lookalikes"] += 1
-            out["lookalikes_flagged_at_1_percent"] += false
-            out["lookalikes_blocked"] += any(q[INDEX[l]] >= judge.at[0.001][INDEX[l]] for l in BLOCKING)
-            entry["false"] += false
-            if false:
-                out["false"].append({"id": row["id"], "labels": {LABELS[j]: round(float(q[j]), 3) for j in range(len(LABELS)) if q[j] >= judge.at[0.01][j]}})
-    return out
-
-
 def self_named(scorer: Scorer, judge: Judge) -> dict:
     """The golden text that gives itself a hateful name with no persona: its highest label, and whether any threshold catches it."""
     persona, user, text = GOLDEN[0]
@@ -291,7 +264,8 @@ def run() -> None:
         "false_blocks": false_blocks(rows, p, judge),
         "keyword_masking": flips(scorer, rows, p, judge),
         "onset": onset_delay(scorer, rows, judge),
-        "incidents": incidents(scorer, judge),
+        "incidents": outside.incidents(scorer, judge),
+        "foreign": outside.languages(scorer, judge),
         "self_named": self_named(scorer, judge),
         "recorded_traffic": recorded(scorer, judge),
         "latency_ms": latency(scorer),

@@ -13,6 +13,7 @@ import numpy as np
 
 from . import base, shipped, sources, tokenizer, vocabulary
 from .normalize import normalize
+from .renew import renew
 from .settings import BUILD, DATA, LEXICON, VOCABULARY
 
 # How far the restored network's logits may be from the shipped model's. They differ by the activations, which only the latter rounds to
@@ -33,7 +34,7 @@ def read_lexicon() -> list[tuple[str, str, str]]:
     return out
 
 
-def run(continue_from: Path | None = None) -> None:
+def run(continue_from: Path | None = None, renewed: bool = False) -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     rows = [r for r in sources.read_all() if r.permissive and r.split == "train"]
     print(f"prepare: {len(rows)} training rows")
@@ -44,7 +45,7 @@ def run(continue_from: Path | None = None) -> None:
     if continue_from is None:
         pretrained(rows)
     else:
-        restored(continue_from, rows)
+        restored(continue_from, rows, renewed)
 
 
 def pretrained(rows: list[sources.Row]) -> None:
@@ -70,8 +71,8 @@ def pretrained(rows: list[sources.Row]) -> None:
     print(f"prepare: vocabulary {chosen.table.shape[0]}, {int(chosen.new.sum())} new, lexicon {len(lexicon)} words, tokenizer {(BUILD / 'tokenizer.json').stat().st_size / 1e6:.2f} MB")
 
 
-def restored(folder: Path, rows: list[sources.Row]) -> None:
-    """Goes on from a shipped classifier: its tokenizer as it is, its int8 weights as numbers."""
+def restored(folder: Path, rows: list[sources.Row], renewed: bool = False) -> None:
+    """Goes on from a shipped classifier: its tokenizer, in which words new to the lexicon may take the place of unused pieces, and its int8 weights as numbers."""
     for name in ("model.onnx", "tokenizer.json"):
         if not (folder / name).exists():
             raise SystemExit(f"{folder / name} is missing: --continue-from takes a classifier's folder, like ../collapse")
@@ -83,10 +84,23 @@ def restored(folder: Path, rows: list[sources.Row]) -> None:
     facts, words, pretrained_tensors = base.load()
     known = vocabulary.read_words(words, pretrained_tensors["emb.word"])
     new = np.array([piece not in known and piece not in tokenizer.SPECIAL for piece in pieces])
-    np.savez(BUILD / "base.npz", word=tensors.pop("emb.word"), new=new, **tensors)
+    table = tensors.pop("emb.word")
+
+    def save() -> None:
+        np.savez(BUILD / "base.npz", word=table, new=new, **tensors)
+
+    save()
     np.save(BUILD / "facts.npy", np.array([facts], dtype=object), allow_pickle=True)
     print(f"prepare: continues {folder.name}, vocabulary {len(pieces)}, {int(new.sum())} of it not pretrained")
     prove(folder, rows)
+    if renewed:
+        rank = {piece: at for at, piece in enumerate(known)}
+        fresh = renew(text, table, rank, read_lexicon(), rows)
+        table = fresh.table
+        new[fresh.rows] = True
+        (BUILD / "tokenizer.json").write_text(fresh.tokenizer, encoding="utf-8")
+        (BUILD / "continued.onnx").unlink()  # it reads other pieces
+        save()
 
 
 def prove(folder: Path, rows: list[sources.Row]) -> None:

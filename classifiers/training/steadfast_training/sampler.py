@@ -6,6 +6,7 @@ An example is (ids, head, targets, weights): weights are per label, and 0 where 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 
@@ -102,7 +103,7 @@ class Sampler:
         # Texts whose collapse is in the words themselves, so that a quotation of them is recognisable as one.
         voiced = {"extremist_identity", "hate", "hostility", "malevolence", "human_claim", "despair", "identity_swap", "sycophancy_delusion"}
         self.voiced = [r for r in self.own if set(r.labels) <= voiced]
-        # Rarer labels are drawn as often as common ones.
+        # Rarer labels and languages are drawn more often than they occur.
         self.twin_weights = self._balance(self.twins)
         # What a played villain may say: rough, yet no hatred of a people and no praise of one who murdered them.
         self.rough = [r for r in self.own if set(r.labels) <= {"hostility", "malevolence", "human_claim", "despair"}]
@@ -144,11 +145,11 @@ class Sampler:
         return bool(self.by_source.get(kind))
 
     def _balance(self, pairs: list[list[Row]]) -> list[float]:
-        count: dict[str, int] = {}
+        count: Counter[str] = Counter()
+        spoken: Counter[str] = Counter(pair[0].lang for pair in pairs)
         for pair in pairs:
-            for label in {l for r in pair for l in r.labels}:
-                count[label] = count.get(label, 0) + 1
-        return [max((1.0 / count[l]) ** 0.4 for r in p for l in r.labels) for p in pairs]
+            count.update({l for r in pair for l in r.labels})
+        return [max((1.0 / count[l]) ** 0.4 for r in p for l in r.labels) * (1.0 / spoken[p[0].lang]) ** 0.4 for p in pairs]
 
     def kind(self) -> str:
         return self.rng.choices(self.kinds, self.chances)[0]

@@ -46,6 +46,7 @@ DATA = SHARED / "data"
 AUTHORED = TRAINING / "data"
 LEXICON = AUTHORED / "lexicon.tsv"
 INCIDENTS = TRAINING / "incidents.jsonl"
+LANGUAGES = TRAINING / "languages.jsonl"
 BUILD = Path(os.environ.get("STEADFAST_BUILD", TRAINING / "build"))
 OUTPUT = Path(os.environ.get("STEADFAST_OUTPUT", CLASSIFIERS / "collapse"))
 

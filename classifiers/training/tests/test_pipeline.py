@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from steadfast_training import export, golden, layout, metrics, shipped, tokenizer, train, vocabulary, windows
+from steadfast_training import export, golden, layout, metrics, renew, shipped, tokenizer, train, vocabulary, windows
 from steadfast_training.benign import odd
 from steadfast_training.compose import endorsed, quoted
 from steadfast_training.degenerate import degenerate
@@ -70,6 +70,25 @@ class Tokens(unittest.TestCase):
         for name in tokenizer.SPECIAL:
             ids = built.encode(f"a {name} b", add_special_tokens=False).ids
             self.assertFalse({tokenizer.CLS, tokenizer.SEP, tokenizer.PAD, tokenizer.MASK} & set(ids), name)
+
+    def test_words_new_to_the_lexicon_take_the_rows_of_unused_pieces(self):
+        built = small_tokenizer("▁hate", "▁furnace", "▁people", "さくら", "▁perro")
+        pieces = [piece for piece, _ in built.get_vocab().items()]
+        before = sorted(built.get_vocab(), key=built.get_vocab().get)
+        table = np.arange(len(pieces) * 2, dtype=np.float32).reshape(-1, 2)
+        rows = [Row("x", "x", "CC0-1.0", "en", "", "", "hate people", [], "train", True)] * 3
+        lexicon = [("es", "perro", "people"), ("ru", "ненавижу", "hate"), ("hi", "लोगों", "people"), ("ja", "さくら", "people"), ("fr", "d'abord", "hate"), ("it", "odio", "hate people")]
+        found = renew.renew(built.to_str(), table, {"▁furnace": 7}, lexicon, rows)
+        # Free are the English word that nothing uses, and the Japanese one; a lexicon's word and what texts use keep their rows.
+        self.assertEqual({before[i] for i in found.rows}, {"▁furnace", "さくら"})
+        self.assertEqual((len(found.words), found.left_out), (2, 1))
+        self.assertEqual(found.words, ["▁ненавижу", "▁लोगों"])
+        at = dict(zip(found.words, found.rows))
+        self.assertTrue((found.table[at["▁ненавижу"]] == table[before.index("▁hate")]).all())
+        again = tokenizer.Tokenizer.from_str(found.tokenizer)
+        self.assertEqual(again.encode("ненавижу लोगों", add_special_tokens=False).tokens, ["▁ненавижу", "▁लोगों"])
+        kept = [i for i in range(len(pieces)) if i not in found.rows]
+        self.assertTrue((found.table[kept] == table[kept]).all())
 
     def test_invisible_characters_vanish_and_offsets_stay_in_the_original(self):
         built = small_tokenizer()
