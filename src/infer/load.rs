@@ -1,21 +1,22 @@
 //! From a classifier's directory to a scorer: manifest, hashes, runtime, threads, golden texts, cache. Blocking; knows no configuration
 //! file.
 
+mod checked;
 mod error;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha2::{Digest, Sha256};
-
 pub use error::LoadError;
+
+use checked::ModelFile;
 
 use crate::infer::cache::Cached;
 use crate::infer::cascade::FirstLook;
 use crate::infer::classifier::OnnxClassifier;
 use crate::infer::encode::Tokens;
-use crate::infer::manifest::{FILE, HashedFile, Manifest, Thresholds};
+use crate::infer::manifest::{FILE, Manifest, Thresholds};
 use crate::infer::normalized::Normalized;
 use crate::infer::onnx::{Engine, Runtime};
 use crate::infer::pool::{Pool, StartError};
@@ -96,7 +97,6 @@ pub fn load(directory: &Path, options: &Options) -> Result<Loaded, LoadError> {
             StartError::Build(error) => error,
             other => LoadError::Threads(other.to_string()),
         })?;
-    blueprint.forget();
     let deviation = *blueprint.deviation.lock().unwrap_or_else(PoisonError::into_inner);
     let manifest = blueprint.manifest.clone();
     let first_deviation =
@@ -124,8 +124,7 @@ pub struct Blueprint {
     workers: usize,
     /// Of so many golden texts one is asked about.
     stride: usize,
-    /// The model's bytes while the threads start: a session keeps its own copy, so they are not held for longer.
-    onnx: Mutex<Option<Arc<Vec<u8>>>>,
+    model: Mutex<ModelFile>,
     deviation: Mutex<f32>,
     first_deviation: Mutex<f32>,
 }
@@ -137,25 +136,24 @@ impl Blueprint {
     /// See [`load`].
     pub fn new(directory: &Path, options: &Options) -> Result<Blueprint, LoadError> {
         let manifest = read_manifest(directory)?;
-        // At the same time where there are cores for it: the library, the vocabulary, and the model's bytes with their hash.
-        let (engine, tokens, onnx) = std::thread::scope(|scope| {
+        // At the same time where there are cores for it: the library, the vocabulary, and the hash of the model.
+        let (engine, tokens, model) = std::thread::scope(|scope| {
             let engine = scope.spawn(|| Engine::start(options.runtime, &Surroundings::of_process()));
             let tokens = scope.spawn(|| {
-                let json = checked(directory, &manifest.tokenizer, "tokenizer")?;
+                let json = checked::read(directory, &manifest.tokenizer, "tokenizer")?;
                 let path = directory.join(&manifest.tokenizer.file);
                 Tokens::from_json(&json).map_err(|error| LoadError::Tokenizer { path, error })
             });
-            let onnx = checked(directory, &manifest.model, "model");
-            (finished(engine), finished(tokens), onnx)
+            let model = ModelFile::check(directory, &manifest.model);
+            (finished(engine), finished(tokens), model)
         });
-        let (tokens, onnx) = (tokens?, onnx?);
+        let (tokens, model) = (tokens?, model?);
         let first = if options.first_stage { Some(first_stage(directory, &manifest)?) } else { None };
         let engine = engine?;
         let workers = match options.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let onnx = Mutex::new(Some(Arc::new(onnx)));
         let stride = manifest.golden.len().div_ceil(options.golden.max(1)).max(1);
         Ok(Blueprint {
             directory: directory.to_owned(),
@@ -165,7 +163,7 @@ impl Blueprint {
             tokens,
             first,
             workers,
-            onnx,
+            model: Mutex::new(model),
             deviation: Mutex::new(0.0),
             first_deviation: Mutex::new(0.0),
         })
@@ -194,15 +192,13 @@ impl Blueprint {
     /// # Errors
     /// If the model cannot be loaded or gives other answers.
     pub fn build(&self, worker: usize) -> Result<Box<dyn Classifier>, LoadError> {
-        let kept = self.onnx.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let onnx = match kept {
-            Some(onnx) => onnx,
-            None => Arc::new(checked(&self.directory, &self.manifest.model, "model")?),
-        };
-        let path = || self.directory.join(&self.manifest.model.file);
+        let file = self.model_file()?;
         let outputs = &self.manifest.outputs;
-        let model = self.engine.load(&onnx, outputs.len()).map_err(|error| LoadError::Model { path: path(), error })?;
-        drop(onnx);
+        let failed = |error| LoadError::Model { path: file.path().to_owned(), error };
+        let model = self.engine.load(file.path(), outputs.len()).map_err(failed)?;
+        if !file.is_unchanged() {
+            return Err(LoadError::Changed { path: file.path().to_owned() });
+        }
         let mut classifier = OnnxClassifier::new(&self.manifest, self.tokens.clone(), model);
         let golden = &self.manifest.golden;
         let first = worker % golden.len().div_ceil(self.stride).max(1);
@@ -220,9 +216,13 @@ impl Blueprint {
         Ok(Box::new(classifier))
     }
 
-    /// Lets the model's bytes go; a later [`Blueprint::build`] reads and checks the file again.
-    fn forget(&self) {
-        *self.onnx.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// The model's file. One that has changed since it was checked is checked again.
+    fn model_file(&self) -> Result<ModelFile, LoadError> {
+        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        if !model.is_unchanged() {
+            *model = ModelFile::check(&self.directory, &self.manifest.model)?;
+        }
+        Ok(model.clone())
     }
 }
 
@@ -239,22 +239,10 @@ fn finished<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
 
 fn first_stage(directory: &Path, manifest: &Manifest) -> Result<Arc<Student>, LoadError> {
     let Some(stage) = &manifest.first_stage else { return Err(LoadError::NoFirstStage { manifest: directory.join(FILE) }) };
-    let bytes = checked(directory, &stage.network, "first_stage")?;
+    let bytes = checked::read(directory, &stage.network, "first_stage")?;
     let path = directory.join(&stage.network.file);
     let student = Student::new(stage, manifest.outputs.len(), &bytes).map_err(|error| LoadError::FirstStage { path, error })?;
     Ok(Arc::new(student))
-}
-
-/// A file of the classifier, if it is the one that the manifest describes.
-fn checked(directory: &Path, expected: &HashedFile, key: &'static str) -> Result<Vec<u8>, LoadError> {
-    let path = directory.join(&expected.file);
-    let bytes = std::fs::read(&path).map_err(|error| LoadError::Read { path, error })?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found != expected.sha256 {
-        let manifest = directory.join(FILE);
-        return Err(LoadError::Hash { manifest, key, file: expected.file.clone(), found });
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! (2.0.0-rc.14) takes its uninitialised handle for a library. Files are therefore looked at before one is tried, and none after it.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
@@ -169,15 +170,21 @@ impl Engine {
         &self.name
     }
 
-    /// Makes a model from the bytes of an ONNX file, for one thread and one input at a time, and checks that it has the three inputs
+    /// Makes a model from an ONNX file, for one thread and one input at a time, and checks that it has the three inputs
     /// and `outputs` logits.
     ///
     /// # Errors
     /// If the runtime refuses the model, or if it has another shape.
-    pub fn load(&self, onnx: &[u8], outputs: usize) -> Result<Model, ModelError> {
+    pub fn load(&self, onnx: &Path, outputs: usize) -> Result<Model, ModelError> {
         let builder = Session::builder(&self.environment).map_err(refused)?;
         let mut builder = self.options(builder)?;
-        let session = builder.commit_from_memory(onnx).map_err(refused)?;
+        // ONNX Runtime reads a file piece by piece, and would copy bytes that it is given. The other implementation takes bytes alone.
+        let session = if self.tract {
+            let bytes = std::fs::read(onnx).map_err(|error| ModelError::Load(error.to_string()))?;
+            builder.commit_from_memory(&bytes).map_err(refused)?
+        } else {
+            builder.commit_from_file(onnx).map_err(refused)?
+        };
         let mut found: Vec<&str> = session.inputs().iter().map(|input| input.name()).collect();
         found.sort_unstable();
         let mut expected = INPUTS;

@@ -35,7 +35,7 @@ use crate::telemetry::{ExchangeLog, Fleet, Metrics, Tracer};
 
 /// Golden texts that a classifier is proved on before the program is ready; `steadfast classifier verify` asks about all of them.
 #[cfg(feature = "onnx")]
-const GOLDEN: usize = 5;
+const GOLDEN: usize = 2;
 
 /// Why the program could not start.
 #[derive(Debug, thiserror::Error)]

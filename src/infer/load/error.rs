@@ -38,6 +38,12 @@ pub enum LoadError {
         /// Its hash.
         found: String,
     },
+    /// The model's file is not the one any more that was checked.
+    #[error("{}: was changed while it was being loaded; start again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The tokenizer is unusable.
     #[error("{}: {error}", path.display())]
     Tokenizer {

@@ -1,5 +1,7 @@
 //! From directories to scorers: the fixture, copies of it with one thing changed, the shipped classifier.
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::infer::encode::Encoder;
 use crate::infer::{Job, ScoreError, Stage};
@@ -202,7 +204,6 @@ fn a_rebuilt_classifier_reads_its_file_again_and_checks_it() {
     let copy = changed("manifest.toml", "format = 1", "format = 1 ");
     let blueprint = Blueprint::new(copy.path(), &Options { workers: 1, ..Options::default() }).unwrap();
     blueprint.build(0).unwrap();
-    blueprint.forget();
     blueprint.build(0).unwrap();
     std::fs::write(copy.path().join("model.onnx"), "something else").unwrap();
     assert!(matches!(blueprint.build(0), Err(LoadError::Hash { key: "model", .. })));
