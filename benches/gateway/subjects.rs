@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use steadfast::infer::Context;
 use steadfast::infer::load::{Blueprint, Options};
+use steadfast::persona::Persona;
 use steadfast::policy::WindowSpec;
 use steadfast::window::Windower;
 
@@ -221,7 +222,9 @@ pub fn raw(count: usize) -> Option<Raw> {
     }
     let blueprint = Blueprint::new(&directory, &Options { workers: 1, ..Options::default() }).expect("the classifier loads");
     let mut classifier = blueprint.build(0).expect("the classifier is built");
-    let context = Context { persona: String::new(), user: "Tell me about the lighthouse.".to_owned() };
+    // The line of the persona that the gateway has without a file: seven tokens in front of each window.
+    let persona = Persona::parse(include_str!("../../policies/personas/assistant.toml"), None).expect("a persona");
+    let context = Context { persona: persona.line.to_string(), user: "Tell me about the lighthouse.".to_owned() };
     // What the upstream answers: no two texts are of one length in tokens, which costs the runtime something.
     let texts: Vec<String> = (0..count as u64).map(|number| upstream::numbered(number, 0)).collect();
     let answers: Vec<Vec<&str>> = texts.iter().map(|text| windows(text)).collect();

@@ -113,6 +113,9 @@ class Sampler:
             self.good[row.lang if row.lang in self.good else "other"].append(row)
         self.babble = {lang: Babble([r.response for r in rows[:1500]]) for lang, rows in self.good.items()}
         self.good["authored"] = [r for r in authored if not r.positive]
+        self.fine: dict[str, list[Row]] = {}
+        for row in self.good["authored"]:
+            self.fine.setdefault(row.lang, []).append(row)
         self.prompts: dict[str, list[str]] = {}
         for row in authored + good:
             if row.prompt:
@@ -351,13 +354,11 @@ class Sampler:
     # Parts.
 
     def _good(self, lang: str) -> Row:
-        if self.rng.random() < 0.35 and self.good["authored"]:
-            same = self.rng.sample(self.good["authored"], min(30, len(self.good["authored"])))
-            for row in same:
-                if row.lang == lang:
-                    return row
-        pool = self.good.get(lang) or (self.good["other"] if lang not in ("en", "ja", "zh") else None) or self.good["en"]
-        return self.rng.choice(pool)
+        """A harmless answer in the language: another one's, put beside a collapse, would make the change of language a sign of it."""
+        fine, pool = self.fine.get(lang), self.good.get(lang)
+        if fine and (not pool or self.rng.random() < 0.35):
+            return self.rng.choice(fine)
+        return self.rng.choice(pool or self.good["other"] or self.good["en"])
 
     def _prompt(self, lang: str) -> str:
         return self.rng.choice(self.prompts.get(lang) or self.prompts["en"])
