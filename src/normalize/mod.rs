@@ -1,5 +1,5 @@
 //! Undoes what is done to a text so that a classifier does not recognise it: invisible characters, look-alike letters, digits in the
-//! place of letters, spaced letters. What is scored is the result; what is sent, matched by patterns and shown is the original, and
+//! place of letters, spaced letters. What is scored is the result, and patterns look at both; what is sent and shown is the original, and
 //! [`Normalized::original`] leads back to it. Pure; knows no classifier.
 //!
 //! The classifier is trained on the same normalisation: `classifiers/training/steadfast_training/normalize.py` is this module rule for
@@ -54,6 +54,22 @@ impl<'t> Normalized<'t> {
     #[must_use]
     pub fn into_text(self) -> Cow<'t, str> {
         self.text
+    }
+
+    /// Whether it is another text than the original.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        matches!(self.text, Cow::Owned(_))
+    }
+
+    /// How much of the normalised text stands for what is before a byte of the original.
+    #[must_use]
+    pub fn normal(&self, byte: usize) -> usize {
+        if !self.is_changed() {
+            return crate::text::floor_char_boundary(&self.text, byte);
+        }
+        let after = self.origins.partition_point(|origin| origin.start < byte);
+        self.origins.get(after).map_or(self.text.len(), |origin| origin.at)
     }
 
     /// The bytes of the original that bytes of the normalised text stand for: on character boundaries of both, and the whole of what a

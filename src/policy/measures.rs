@@ -82,7 +82,7 @@ impl Policy {
         for rule in &self.rules {
             let Some(measures) = rule.measures else { continue };
             let asked = rule.is_about_the_conversation()
-                && rule.fires(&evidence).is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
+                && rule.fires(&evidence, None).is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
             if asked {
                 all = all.and(measures);
                 first = first.or(Some(rule));

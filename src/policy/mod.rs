@@ -4,6 +4,7 @@ mod calibration;
 pub mod cases;
 mod check;
 mod circuit;
+mod disguised;
 mod expression;
 mod measures;
 mod parse;
@@ -23,6 +24,7 @@ pub use patterns::{Pattern, PatternFault};
 pub use retry::Retry;
 pub use rule::{DETECTED, Rule, Threshold};
 
+use disguised::Undisguised;
 use tail::Tail;
 
 use crate::dialect::Exchange;
@@ -174,6 +176,8 @@ pub struct Policy {
     pub circuit: Option<CircuitSpec>,
     /// Of the patterns that forbid something.
     tail: Tail,
+    /// How far back disguised matches are looked for: of all patterns, and of those that forbid something.
+    disguised: (usize, usize),
 }
 
 impl Policy {
@@ -193,11 +197,12 @@ impl Policy {
     #[must_use]
     pub fn judge(&self, evidence: &Evidence<'_>) -> Option<Hit> {
         let mut best: Option<Hit> = None;
+        let reads = Undisguised::of(evidence.text, evidence.seen, self.disguised.0);
         for (index, rule) in self.rules.iter().enumerate() {
             if best.as_ref().is_some_and(|hit| self.severity(hit.action, hit.rule) >= self.severity(rule.action, index)) {
                 continue;
             }
-            let Some(fired) = rule.fires(evidence) else { continue };
+            let Some(fired) = rule.fires(evidence, reads.as_ref()) else { continue };
             let undecided = fired.undecided || best.as_ref().is_some_and(|hit| hit.undecided);
             if fired.undecided && self.on_error == Fallback::Allow {
                 let open = Hit { rule: index, action: Action::Allow, labels: Vec::new(), span: None, undecided };
@@ -235,10 +240,24 @@ impl Policy {
     }
 
     /// How many bytes at the end of `text` may be the beginning of a match that a rule would block or retry for: in `hold` they do not
-    /// leave yet. At most the length of the longest such pattern; 256 for patterns without a longest match.
+    /// leave yet. At most the length of the longest such pattern, or 256 for patterns without a longest match; where words are disguised, as much
+    /// of the text as reads like that.
     #[must_use]
     pub fn open_tail(&self, text: &str) -> usize {
-        self.tail.open(text)
+        if self.disguised.1 == 0 {
+            return self.tail.open(text);
+        }
+        let settled = disguised::unsettled(text).unwrap_or(text.len());
+        let open = |settled: &str| {
+            let written = self.tail.open(settled);
+            match Undisguised::of(settled, settled.len(), self.disguised.1) {
+                None => written,
+                Some(reads) => written.max(reads.open(|reads| self.tail.open(reads), settled.len())),
+            }
+        };
+        let unsettled = text.len() - settled;
+        let settled = open(&text[..settled]);
+        if unsettled == 0 { settled } else { open(text).max(settled + unsettled) }
     }
 }
 
@@ -287,6 +306,11 @@ mod tests {
             exchange: &exchange,
             session: &session,
         })
+    }
+
+    /// What is done about a text that comes as the plain answer of a plain request.
+    pub(super) fn found(policy: &Policy, text: &str, seen: usize, last: bool) -> Option<Action> {
+        judge(policy, &Ask { text, seen, last, ..PLAIN }).map(|hit| hit.action)
     }
 
     fn fired(policy: &Policy, ask: &Ask<'_>) -> Option<(usize, Action)> {
@@ -427,7 +451,7 @@ action = "flag"
             let sources: Vec<String> = sources.into_iter().filter(|source| Pattern::new(source).is_ok()).collect();
             prop_assume!(!sources.is_empty());
             let list = sources.iter().map(|source| format!("'{source}'")).collect::<Vec<_>>().join(", ");
-            let policy = policy(&format!("[[rule]]\nname = \"words\"\npatterns = [{list}]\naction = \"block\""));
+            let policy = policy(&format!("[[rule]]\nname = \"words\"\npatterns = [{list}]\nas_written = true\naction = \"block\""));
             let whole = pieces.concat();
             let (mut text, mut seen, mut released, mut span) = (String::new(), 0, 0, None);
             for piece in pieces.iter().map(Some).chain([None]) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::circuit;
+use super::disguised;
 use super::expression::Expression;
 use super::measures;
 use super::patterns::Pattern;
@@ -67,8 +68,13 @@ fn read(root: &Table<'_>, file: Option<&str>, calibration: &Calibration) -> Poli
         table.finish();
         rules.extend(rule);
     }
-    let forbidding = rules.iter().filter(|rule: &&Rule| rule.action >= Action::Retry).flat_map(|rule| &rule.patterns);
-    let tail = Tail::new(forbidding).unwrap_or_else(|fault| {
+    let forbids = |rule: &&Rule| rule.action >= Action::Retry;
+    let read = |rule: &&Rule| !rule.as_written;
+    let disguised = (
+        disguised::reach(rules.iter().filter(read).flat_map(|rule| &rule.patterns)),
+        disguised::reach(rules.iter().filter(read).filter(forbids).flat_map(|rule| &rule.patterns)),
+    );
+    let tail = Tail::new(rules.iter().filter(forbids).flat_map(|rule| &rule.patterns)).unwrap_or_else(|fault| {
         root.problem("rule", fault.message, fault.help);
         Tail::default()
     });
@@ -87,6 +93,7 @@ fn read(root: &Table<'_>, file: Option<&str>, calibration: &Calibration) -> Poli
         block: read_block(root),
         circuit: circuit::read(root),
         tail,
+        disguised,
     };
     root.finish();
     policy
@@ -162,11 +169,15 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     let signal = table.choice("signal", &Signals::NAMES.map(|name| (name, name)));
     let (labels, signal) = thresholds::read(table, labels, signal, calibration);
     let patterns = read_patterns(table);
+    let as_written = table.bool("as_written").unwrap_or(false);
+    if as_written && patterns.is_empty() {
+        table.problem("as_written", "there are no patterns that it could be about", Some("add patterns, or remove this"));
+    }
     let when = read_when(table, calibration);
     if !["labels", "signal", "patterns", "when"].into_iter().any(|key| table.has(key)) {
         table.problem_here("the rule has no condition", Some("add labels, signal, patterns or when"));
     }
-    Some(Rule { name: name?, action: action?, retry, measures, model, channels, labels, signal, patterns, when })
+    Some(Rule { name: name?, action: action?, retry, measures, model, channels, labels, signal, patterns, as_written, when })
 }
 
 fn read_channels(table: &Table<'_>) -> Vec<Channel> {

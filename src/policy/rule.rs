@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::disguised::Undisguised;
 use super::expression::{Expression, Undecided};
 use super::patterns::Pattern;
 use super::{Evidence, Measures, Retry};
@@ -58,6 +59,8 @@ pub struct Rule {
     pub signal: Option<(&'static str, Score)>,
     /// Holds if any of these matches.
     pub patterns: Vec<Pattern>,
+    /// Whether they look at the text as it is written only, and not at what it reads as.
+    pub as_written: bool,
     /// Holds if this is true.
     pub when: Option<Expression>,
 }
@@ -73,7 +76,7 @@ pub(super) struct Fired {
 
 impl Rule {
     /// Whether all conditions hold; the cheap ones are asked first. Allocates nothing, `when` aside.
-    pub(super) fn fires(&self, evidence: &Evidence<'_>) -> Option<Fired> {
+    pub(super) fn fires(&self, evidence: &Evidence<'_>, reads: Option<&Undisguised<'_>>) -> Option<Fired> {
         if !self.channels.is_empty() && !self.channels.contains(&evidence.channel) {
             return None;
         }
@@ -83,7 +86,7 @@ impl Rule {
         if let Some((name, at_least)) = self.signal {
             evidence.signals.get(name).filter(|score| *score >= at_least)?;
         }
-        let span = if self.patterns.is_empty() { None } else { Some(self.matched(evidence)?) };
+        let span = if self.patterns.is_empty() { None } else { Some(self.matched(evidence, reads)?) };
         let undecided = match self.when.as_ref().map(|when| when.holds(evidence)) {
             None | Some(Ok(true)) => false,
             Some(Ok(false)) => return None,
@@ -108,12 +111,19 @@ impl Rule {
     }
 
     /// A rule of patterns alone fires once for a match. With other conditions it must not matter in which window the match and in which
-    /// the score came, so the match may be a while back.
-    fn matched(&self, evidence: &Evidence<'_>) -> Option<Range<usize>> {
+    /// the score came, so the match may be a while back. A match of
+    /// what the text reads as counts where there is none of what is written.
+    fn matched(&self, evidence: &Evidence<'_>, reads: Option<&Undisguised<'_>>) -> Option<Range<usize>> {
         let Evidence { text, seen, last, .. } = *evidence;
         let alone = self.labels.is_empty() && self.signal.is_none() && self.when.is_none();
-        self.patterns
-            .iter()
-            .find_map(|pattern| if alone { pattern.find_new(text, seen, last) } else { pattern.find_recent(text, seen, last) })
+        let reads = reads.filter(|_| !self.as_written);
+        self.patterns.iter().find_map(|pattern| {
+            let (written, reads) = if alone {
+                (pattern.find_new(text, seen, last), reads.map(|reads| reads.find(pattern, last)))
+            } else {
+                (pattern.find_recent(text, seen, last), reads.map(|reads| reads.find_recent(pattern, last)))
+            };
+            written.or(reads.flatten())
+        })
     }
 }
