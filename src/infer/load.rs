@@ -18,7 +18,7 @@ use crate::infer::classifier::OnnxClassifier;
 use crate::infer::encode::Tokens;
 use crate::infer::manifest::{FILE, Manifest, Thresholds};
 use crate::infer::normalized::Normalized;
-use crate::infer::onnx::{Engine, Runtime};
+use crate::infer::onnx::{Engine, Model, Runtime};
 use crate::infer::pool::{Pool, StartError};
 use crate::infer::runtime::Surroundings;
 use crate::infer::student::Student;
@@ -192,13 +192,8 @@ impl Blueprint {
     /// # Errors
     /// If the model cannot be loaded or gives other answers.
     pub fn build(&self, worker: usize) -> Result<Box<dyn Classifier>, LoadError> {
-        let file = self.model_file()?;
         let outputs = &self.manifest.outputs;
-        let failed = |error| LoadError::Model { path: file.path().to_owned(), error };
-        let model = self.engine.load(file.path(), outputs.len()).map_err(failed)?;
-        if !file.is_unchanged() {
-            return Err(LoadError::Changed { path: file.path().to_owned() });
-        }
+        let model = self.model()?;
         let mut classifier = OnnxClassifier::new(&self.manifest, self.tokens.clone(), model);
         let golden = &self.manifest.golden;
         let first = worker % golden.len().div_ceil(self.stride).max(1);
@@ -216,13 +211,28 @@ impl Blueprint {
         Ok(Box::new(classifier))
     }
 
-    /// The model's file. One that has changed since it was checked is checked again.
-    fn model_file(&self) -> Result<ModelFile, LoadError> {
-        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-        if !model.is_unchanged() {
-            *model = ModelFile::check(&self.directory, &self.manifest.model)?;
+    /// Loads the model. A file that has changed since it was checked is checked again, and so is one that changes meanwhile, once: not each
+    /// change of a stamp is one of the bytes.
+    fn model(&self) -> Result<Model, LoadError> {
+        let mut attempts = 0;
+        loop {
+            let file = {
+                let mut known = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+                if !known.is_unchanged() {
+                    *known = ModelFile::check(&self.directory, &self.manifest.model)?;
+                }
+                known.clone()
+            };
+            let failed = |error| LoadError::Model { path: file.path().to_owned(), error };
+            let model = self.engine.load(file.path(), self.manifest.outputs.len()).map_err(failed)?;
+            if file.is_unchanged() {
+                return Ok(model);
+            }
+            attempts += 1;
+            if attempts == 2 {
+                return Err(LoadError::Changed { path: file.path().to_owned() });
+            }
         }
-        Ok(model.clone())
     }
 }
 

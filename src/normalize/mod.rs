@@ -62,16 +62,6 @@ impl<'t> Normalized<'t> {
         matches!(self.text, Cow::Owned(_))
     }
 
-    /// How much of the normalised text stands for what is before a byte of the original.
-    #[must_use]
-    pub fn normal(&self, byte: usize) -> usize {
-        if !self.is_changed() {
-            return crate::text::floor_char_boundary(&self.text, byte);
-        }
-        let after = self.origins.partition_point(|origin| origin.start < byte);
-        self.origins.get(after).map_or(self.text.len(), |origin| origin.at)
-    }
-
     /// The bytes of the original that bytes of the normalised text stand for: on character boundaries of both, and the whole of what a
     /// character was made of. Characters that were removed belong to nothing.
     #[must_use]
@@ -111,6 +101,37 @@ pub fn normalize(text: &str) -> Normalized<'_> {
         normal.push(c);
     }
     Normalized { text: Cow::Owned(normal), origins }
+}
+
+/// Whether a character may come to read as another one, or vanish, by what follows it: digits and signs that stand for letters, and what is not
+/// common in the texts of many languages (look-alikes, marks, invisible characters).
+#[must_use]
+pub fn may_change(c: char) -> bool {
+    if c.is_ascii() { guess(c, 'i') != c || c.is_ascii_control() } else { !chars::ordinary(c) }
+}
+
+/// Whether a character is not seen: it joins, parts, directs or marks others.
+#[must_use]
+pub fn unseen(c: char) -> bool {
+    compatible::unseen(c)
+}
+
+/// What a part of a word would read as if every digit, sign and look-alike in it stood for a letter; `one`: what `1` and `!` stand for.
+#[must_use]
+pub fn guessed(part: &str, one: char) -> String {
+    compatible::units(part).into_iter().map(|unit| guess(unit.c, one)).collect()
+}
+
+fn guess(c: char, one: char) -> char {
+    match c {
+        '0' => 'o',
+        '1' | '!' => one,
+        '3' => 'e',
+        '4' | '@' => 'a',
+        '5' | '$' => 's',
+        '7' => 't',
+        _ => alike::twin(c).unwrap_or(c),
+    }
 }
 
 /// The stages in their order.

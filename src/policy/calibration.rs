@@ -33,19 +33,31 @@ impl Calibration {
         Calibration { model: true, thresholds: Label::ALL.map(read), rates: Vec::new() }
     }
 
-    /// The same with thresholds for other rates, highest rate first.
+    /// The same with thresholds for other rates, in any order. Thresholds of 0, which everything would reach, count as none.
     #[must_use]
-    pub fn with_rates(self, rates: Vec<Rate>) -> Self {
+    pub fn with_rates(self, mut rates: Vec<Rate>) -> Self {
+        rates.sort_by(|a, b| b.false_positive_rate.total_cmp(&a.false_positive_rate));
+        for rate in &mut rates {
+            rate.thresholds = rate.thresholds.map(|threshold| threshold.filter(|score| *score > Score::ZERO));
+        }
         Calibration { rates, ..self }
     }
 
-    /// The same with a persona's own thresholds where it has them, if there is a classifier. They are those of `"calibrated"` alone.
+    /// The same with a persona's own thresholds where it has them, if there is a classifier: they are those of `"calibrated"`. Where one is
+    /// higher than the classifier's own, harmless answers of this persona score high, so those of higher rates are raised to it.
     #[must_use]
     pub fn with(mut self, thresholds: &[Option<Score>; Label::COUNT]) -> Self {
-        if self.model {
-            for (known, own) in self.thresholds.iter_mut().zip(thresholds) {
-                *known = own.or(*known);
+        if !self.model {
+            return self;
+        }
+        for (label, own) in thresholds.iter().enumerate() {
+            let Some(own) = *own else { continue };
+            if self.thresholds[label].is_some_and(|known| own > known) {
+                for rate in &mut self.rates {
+                    rate.thresholds[label] = rate.thresholds[label].map(|known| if own > known { own } else { known });
+                }
             }
+            self.thresholds[label] = Some(own);
         }
         self
     }
@@ -62,16 +74,19 @@ impl Calibration {
         self.thresholds[label.index()]
     }
 
-    /// The thresholds that no more than this share of harmless answers reaches: those of the highest rate that was measured and is not
-    /// above it. `None` where only higher ones were measured.
+    /// The threshold of a label that no more than this share of harmless answers reaches: that of the highest rate that was measured and is
+    /// not above it. `None` where only higher ones were measured.
     #[must_use]
-    pub fn at_rate(&self, rate: f64) -> Option<&Rate> {
-        self.rates.iter().find(|known| known.false_positive_rate <= rate * (1.0 + 1e-6))
+    pub fn at_rate(&self, rate: f64, label: Label) -> Option<Score> {
+        let low = self.rates.iter().filter(|known| known.false_positive_rate <= rate * (1.0 + 1e-6));
+        let found = low.filter_map(|known| known.thresholds[label.index()]).next();
+        // The calibrated threshold lets no more through than that, whatever else was measured.
+        found.or_else(|| self.threshold(label).filter(|_| rate >= CALIBRATED * (1.0 - 1e-6)))
     }
 
-    /// The lowest rate that there are thresholds for.
+    /// The lowest and the highest rate that there are thresholds for.
     #[must_use]
-    pub fn lowest_rate(&self) -> Option<f64> {
-        self.rates.last().map(|rate| rate.false_positive_rate)
+    pub fn rates(&self) -> Option<(f64, f64)> {
+        Some((self.rates.last()?.false_positive_rate, self.rates.first()?.false_positive_rate))
     }
 }

@@ -1,6 +1,7 @@
 //! What is done about a conversation that drifts, from its next request on until it is calm. A set of four, small enough to be kept
 //! with the conversation's numbers, how a rule names it, and which of a policy's rules ask for it. Knows no stores.
 
+use super::disguised::Readings;
 use super::{Action, Evidence, Fallback, Policy, Rule, SessionFacts};
 use crate::dialect::Exchange;
 use crate::document::{Item, Table};
@@ -82,7 +83,9 @@ impl Policy {
         for rule in &self.rules {
             let Some(measures) = rule.measures else { continue };
             let asked = rule.is_about_the_conversation()
-                && rule.fires(&evidence, None).is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
+                && rule
+                    .fires(&evidence, &Readings::new("", 0, 0))
+                    .is_some_and(|fired| !fired.undecided || self.on_error == Fallback::Block);
             if asked {
                 all = all.and(measures);
                 first = first.or(Some(rule));

@@ -24,7 +24,7 @@ pub use patterns::{Pattern, PatternFault};
 pub use retry::Retry;
 pub use rule::{DETECTED, Rule, Threshold};
 
-use disguised::Undisguised;
+use disguised::Readings;
 use tail::Tail;
 
 use crate::dialect::Exchange;
@@ -149,6 +149,15 @@ pub struct Hit {
     pub undecided: bool,
 }
 
+/// How many characters back disguised matches of patterns are looked for; 0: of none.
+#[derive(Clone, Copy, Debug)]
+struct Reach {
+    /// Of all patterns.
+    judged: usize,
+    /// Of those that forbid something.
+    forbidden: usize,
+}
+
 /// A policy. [`Policy::parse`] reads one.
 #[derive(Debug)]
 pub struct Policy {
@@ -176,8 +185,8 @@ pub struct Policy {
     pub circuit: Option<CircuitSpec>,
     /// Of the patterns that forbid something.
     tail: Tail,
-    /// How far back disguised matches are looked for: of all patterns, and of those that forbid something.
-    disguised: (usize, usize),
+    /// How far back disguised matches are looked for.
+    disguised: Reach,
 }
 
 impl Policy {
@@ -197,12 +206,12 @@ impl Policy {
     #[must_use]
     pub fn judge(&self, evidence: &Evidence<'_>) -> Option<Hit> {
         let mut best: Option<Hit> = None;
-        let reads = Undisguised::of(evidence.text, evidence.seen, self.disguised.0);
+        let reads = Readings::new(evidence.text, evidence.seen, self.disguised.judged);
         for (index, rule) in self.rules.iter().enumerate() {
             if best.as_ref().is_some_and(|hit| self.severity(hit.action, hit.rule) >= self.severity(rule.action, index)) {
                 continue;
             }
-            let Some(fired) = rule.fires(evidence, reads.as_ref()) else { continue };
+            let Some(fired) = rule.fires(evidence, &reads) else { continue };
             let undecided = fired.undecided || best.as_ref().is_some_and(|hit| hit.undecided);
             if fired.undecided && self.on_error == Fallback::Allow {
                 let open = Hit { rule: index, action: Action::Allow, labels: Vec::new(), span: None, undecided };
@@ -244,20 +253,10 @@ impl Policy {
     /// of the text as reads like that.
     #[must_use]
     pub fn open_tail(&self, text: &str) -> usize {
-        if self.disguised.1 == 0 {
-            return self.tail.open(text);
+        match self.disguised.forbidden {
+            0 => self.tail.open(text),
+            reach => disguised::open(text, reach, |text| self.tail.open(text)),
         }
-        let settled = disguised::unsettled(text).unwrap_or(text.len());
-        let open = |settled: &str| {
-            let written = self.tail.open(settled);
-            match Undisguised::of(settled, settled.len(), self.disguised.1) {
-                None => written,
-                Some(reads) => written.max(reads.open(|reads| self.tail.open(reads), settled.len())),
-            }
-        };
-        let unsettled = text.len() - settled;
-        let settled = open(&text[..settled]);
-        if unsettled == 0 { settled } else { open(text).max(settled + unsettled) }
     }
 }
 
@@ -311,6 +310,11 @@ mod tests {
     /// What is done about a text that comes as the plain answer of a plain request.
     pub(super) fn found(policy: &Policy, text: &str, seen: usize, last: bool) -> Option<Action> {
         judge(policy, &Ask { text, seen, last, ..PLAIN }).map(|hit| hit.action)
+    }
+
+    /// The same in a conversation's turn.
+    pub(super) fn found_in_turn(policy: &Policy, text: &str, seen: usize, turns: u64) -> Option<Action> {
+        judge(policy, &Ask { text, seen, turns, ..PLAIN }).map(|hit| hit.action)
     }
 
     fn fired(policy: &Policy, ask: &Ask<'_>) -> Option<(usize, Action)> {

@@ -14,7 +14,7 @@ use super::retry;
 use super::rule::{DETECTED_LABELS, Rule};
 use super::tail::Tail;
 use super::thresholds;
-use super::{BlockReply, Calibration, Fallback, Mode, Policy, StreamMode, WindowSpec};
+use super::{BlockReply, Calibration, Fallback, Mode, Policy, Reach, StreamMode, WindowSpec};
 use crate::document::{Document, Item, Problem, Table};
 use crate::score::{Label, Signals};
 use crate::text::{Channel, Str};
@@ -70,10 +70,10 @@ fn read(root: &Table<'_>, file: Option<&str>, calibration: &Calibration) -> Poli
     }
     let forbids = |rule: &&Rule| rule.action >= Action::Retry;
     let read = |rule: &&Rule| !rule.as_written;
-    let disguised = (
-        disguised::reach(rules.iter().filter(read).flat_map(|rule| &rule.patterns)),
-        disguised::reach(rules.iter().filter(read).filter(forbids).flat_map(|rule| &rule.patterns)),
-    );
+    let disguised = Reach {
+        judged: disguised::reach(rules.iter().filter(read).flat_map(|rule| &rule.patterns)),
+        forbidden: disguised::reach(rules.iter().filter(read).filter(forbids).flat_map(|rule| &rule.patterns)),
+    };
     let tail = Tail::new(rules.iter().filter(forbids).flat_map(|rule| &rule.patterns)).unwrap_or_else(|fault| {
         root.problem("rule", fault.message, fault.help);
         Tail::default()
@@ -170,7 +170,7 @@ fn read_rule(table: &Table<'_>, calibration: &Calibration) -> Option<Rule> {
     let (labels, signal) = thresholds::read(table, labels, signal, calibration);
     let patterns = read_patterns(table);
     let as_written = table.bool("as_written").unwrap_or(false);
-    if as_written && patterns.is_empty() {
+    if as_written && !table.has("patterns") {
         table.problem("as_written", "there are no patterns that it could be about", Some("add patterns, or remove this"));
     }
     let when = read_when(table, calibration);

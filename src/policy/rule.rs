@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::disguised::Undisguised;
+use super::disguised::Readings;
 use super::expression::{Expression, Undecided};
 use super::patterns::Pattern;
 use super::{Evidence, Measures, Retry};
@@ -76,7 +76,7 @@ pub(super) struct Fired {
 
 impl Rule {
     /// Whether all conditions hold; the cheap ones are asked first. Allocates nothing, `when` aside.
-    pub(super) fn fires(&self, evidence: &Evidence<'_>, reads: Option<&Undisguised<'_>>) -> Option<Fired> {
+    pub(super) fn fires(&self, evidence: &Evidence<'_>, reads: &Readings<'_>) -> Option<Fired> {
         if !self.channels.is_empty() && !self.channels.contains(&evidence.channel) {
             return None;
         }
@@ -111,19 +111,18 @@ impl Rule {
     }
 
     /// A rule of patterns alone fires once for a match. With other conditions it must not matter in which window the match and in which
-    /// the score came, so the match may be a while back. A match of
-    /// what the text reads as counts where there is none of what is written.
-    fn matched(&self, evidence: &Evidence<'_>, reads: Option<&Undisguised<'_>>) -> Option<Range<usize>> {
+    /// the score came, so the match may be a while back. What the text reads as is looked at where what is written has no match.
+    fn matched(&self, evidence: &Evidence<'_>, reads: &Readings<'_>) -> Option<Range<usize>> {
         let Evidence { text, seen, last, .. } = *evidence;
         let alone = self.labels.is_empty() && self.signal.is_none() && self.when.is_none();
-        let reads = reads.filter(|_| !self.as_written);
         self.patterns.iter().find_map(|pattern| {
-            let (written, reads) = if alone {
-                (pattern.find_new(text, seen, last), reads.map(|reads| reads.find(pattern, last)))
-            } else {
-                (pattern.find_recent(text, seen, last), reads.map(|reads| reads.find_recent(pattern, last)))
-            };
-            written.or(reads.flatten())
+            let written = if alone { pattern.find_new(text, seen, last) } else { pattern.find_recent(text, seen, last) };
+            match written {
+                None if self.as_written => None,
+                None if alone => reads.find(pattern, last),
+                None => reads.find_recent(pattern, last),
+                found => found,
+            }
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `at_least` of a rule: a number, the calibrated threshold, or the threshold for a share of false alarms.
 
 use super::rule::DETECTED_LABELS;
-use super::{CALIBRATED, Calibration, DETECTED, Rate, Threshold};
+use super::{Calibration, DETECTED, Threshold};
 use crate::document::{Item, Table};
 use crate::score::{Label, Score};
 
@@ -10,16 +10,17 @@ pub(super) type Conditions = (Vec<(Label, Threshold)>, Option<(&'static str, Sco
 
 /// What a word in `at_least` asks the classifier for.
 #[derive(Clone, Copy)]
-enum Asked<'c> {
+enum Asked {
     Calibrated,
-    Rate(&'c Rate),
+    /// The threshold for a false-positive rate.
+    Rate(f64),
 }
 
 /// `at_least` and what it is about.
 pub(super) fn read(table: &Table<'_>, labels: Vec<Label>, signal: Option<&'static str>, calibration: &Calibration) -> Conditions {
     let item = table.item("at_least");
     let (has_labels, has_signal) = (table.has("labels"), table.has("signal"));
-    let of_all = |asked: Asked<'_>, key: &str| {
+    let of_all = |asked: Asked, key: &str| {
         let one = |label| of_model(label, asked, table, key, calibration);
         (labels.iter().copied().filter_map(one).collect(), None)
     };
@@ -52,7 +53,7 @@ pub(super) fn read(table: &Table<'_>, labels: Vec<Label>, signal: Option<&'stati
 }
 
 /// `"calibrated"`, or a percentage that there are thresholds for.
-fn read_word<'c>(item: &Item<'_>, calibration: &'c Calibration) -> Option<Asked<'c>> {
+fn read_word(item: &Item<'_>, calibration: &Calibration) -> Option<Asked> {
     let word = item.str()?;
     if word == "calibrated" {
         return Some(Asked::Calibrated);
@@ -68,17 +69,32 @@ fn read_word<'c>(item: &Item<'_>, calibration: &'c Calibration) -> Option<Asked<
         }
         return None;
     };
-    if let Some(rate) = calibration.at_rate(percent / 100.0) {
-        return Some(Asked::Rate(rate));
+    if !(percent > 0.0 && percent <= 100.0) {
+        item.problem(
+            format!("{word:?} is no share of answers"),
+            Some("a false-positive rate is more than \"0%\" and at most \"100%\""),
+        );
+        return None;
     }
-    // The calibrated threshold lets no more through than was asked for; and without a classifier detectors have one threshold for every rate.
-    if !calibration.has_model() || percent / 100.0 >= CALIBRATED {
-        return Some(Asked::Calibrated);
+    let rate = percent / 100.0;
+    match calibration.rates() {
+        Some((_, highest)) if rate > highest * (1.0 + 1e-6) => {
+            let help = format!(
+                "the highest rate that its manifest has thresholds for is \"{}%\"; a probability is a number, like 0.9",
+                percentage(highest)
+            );
+            item.problem(format!("the classifier was not measured at a false-positive rate as high as {percent} %"), Some(&help));
+            None
+        }
+        Some((lowest, _)) if rate < lowest * (1.0 - 1e-6) => {
+            let help = format!("the lowest rate that its manifest has thresholds for is \"{}%\"", percentage(lowest));
+            item.problem(format!("the classifier was not measured at a false-positive rate as low as {percent} %"), Some(&help));
+            None
+        }
+        // Nothing was measured: the calibrated threshold, and the detectors have one for every rate.
+        None => Some(Asked::Calibrated),
+        Some(_) => Some(Asked::Rate(rate)),
     }
-    let lowest = percentage(calibration.lowest_rate().unwrap_or(CALIBRATED));
-    let help = format!("the lowest rate that its manifest has thresholds for is \"{lowest}%\"");
-    item.problem(format!("the classifier was not measured at a false-positive rate as low as {percent} %"), Some(&help));
-    None
 }
 
 /// A rate in percent, without the dust of binary fractions: 0.003 is 0.3 and not 0.3 and a bit.
@@ -86,17 +102,11 @@ fn percentage(rate: f64) -> f64 {
     (rate * 1e8).round() / 1e6
 }
 
-fn of_model(
-    label: Label,
-    asked: Asked<'_>,
-    table: &Table<'_>,
-    key: &str,
-    calibration: &Calibration,
-) -> Option<(Label, Threshold)> {
+fn of_model(label: Label, asked: Asked, table: &Table<'_>, key: &str, calibration: &Calibration) -> Option<(Label, Threshold)> {
     let detector = Score::new(DETECTED).unwrap_or(Score::ONE);
     let threshold = match asked {
         Asked::Calibrated => calibration.threshold(label),
-        Asked::Rate(rate) => rate.thresholds[label.index()],
+        Asked::Rate(rate) => calibration.at_rate(rate, label),
     };
     let model = match threshold {
         Some(threshold) => threshold,
@@ -114,7 +124,7 @@ fn of_model(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Policy;
+    use crate::policy::{Policy, Rate};
 
     fn calibration() -> Calibration {
         let rate = |false_positive_rate, at| Rate { false_positive_rate, thresholds: [Score::new(at); Label::COUNT] };
@@ -138,7 +148,7 @@ mod tests {
         let detector = Score::new(DETECTED).unwrap();
         let known = [("1%", 0.2), ("0.3 %", 0.5), ("0.30%", 0.5), ("calibrated", 0.9)];
         // Never more false alarms than asked for.
-        let between = [("5%", 0.2), ("0.99%", 0.5)];
+        let between = [("0.99%", 0.5), ("0.2%", 0.9)];
         for (written, at) in known.into_iter().chain(between) {
             let wanted = Threshold { model: Score::new(at).unwrap(), detector };
             assert_eq!(threshold(&format!("\"{written}\""), &calibration()), wanted, "{written}");
@@ -150,12 +160,21 @@ mod tests {
         let own = calibration().with(&[Score::new(0.7); Label::COUNT]);
         assert_eq!(threshold("\"1%\"", &own).model, Score::new(0.2).unwrap());
         assert_eq!(threshold("\"calibrated\"", &own).model, Score::new(0.7).unwrap());
+        // But one that is higher than the classifier's says that its harmless answers score high.
+        let high = calibration().with(&[Score::new(0.95); Label::COUNT]);
+        assert_eq!(threshold("\"1%\"", &high).model, Score::new(0.95).unwrap());
+        // A label that was measured at fewer rates.
+        let mut fewer = [Score::new(0.2); Label::COUNT];
+        fewer[Label::Hate.index()] = None;
+        let fewer = Calibration::new(|_| Some(0.9)).with_rates(vec![Rate { false_positive_rate: 0.01, thresholds: fewer }]);
+        assert_eq!(threshold("\"1%\"", &fewer).model, Score::new(0.9).unwrap());
     }
 
     #[test]
     fn a_rate_that_was_not_measured_names_the_lowest_that_was() {
         insta::assert_snapshot!(problem("\"0.05%\"", &calibration()), @r#"p.toml:4:12: rule[0].at_least: the classifier was not measured at a false-positive rate as low as 0.05 %; the lowest rate that its manifest has thresholds for is "0.1%""#);
-        insta::assert_snapshot!(problem("\"0%\"", &Calibration::new(|_| Some(0.9))), @r#"p.toml:4:12: rule[0].at_least: the classifier was not measured at a false-positive rate as low as 0 %; the lowest rate that its manifest has thresholds for is "0.1%""#);
+        insta::assert_snapshot!(problem("\"90%\"", &calibration()), @r#"p.toml:4:12: rule[0].at_least: the classifier was not measured at a false-positive rate as high as 90 %; the highest rate that its manifest has thresholds for is "1%"; a probability is a number, like 0.9"#);
+        insta::assert_snapshot!(problem("\"nan%\"", &calibration()), @r#"p.toml:4:12: rule[0].at_least: "nan%" is no share of answers; a false-positive rate is more than "0%" and at most "100%""#);
         insta::assert_snapshot!(problem("\"0.9\"", &calibration()), @r#"p.toml:4:12: rule[0].at_least: unknown value "0.9"; a probability is written without quotes, a false-positive rate with %"#);
         insta::assert_snapshot!(problem("\"often\"", &calibration()), @r#"p.toml:4:12: rule[0].at_least: unknown value "often"; must be "calibrated" or "0.5%""#);
     }

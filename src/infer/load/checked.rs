@@ -1,7 +1,7 @@
 //! A classifier's files, if they are the ones that its manifest describes. Knows no models.
 
 use std::fs::{File, Metadata};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -70,9 +70,11 @@ fn hashed(path: &Path) -> std::io::Result<(Stamp, [u8; 32])> {
     let mut hash = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok((stamp, hash.finalize().into())),
-            read => hash.update(&chunk[..read]),
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok((stamp, hash.finalize().into())),
+            Ok(read) => hash.update(&chunk[..read]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
