@@ -51,4 +51,4 @@ BUILD = Path(os.environ.get("STEADFAST_BUILD", TRAINING / "build"))
 OUTPUT = Path(os.environ.get("STEADFAST_OUTPUT", CLASSIFIERS / "collapse"))
 
 CREATED = "2026-11-30"
-VERSION = "0.5.0"
+VERSION = "0.6.0"
