@@ -124,6 +124,10 @@ impl<'t> Reading<'t> {
 
 /// The place so many seen characters before the end of a text, at most [`LOOK_BACK`] bytes.
 fn back(text: &str, characters: usize) -> usize {
+    let from = text.len().saturating_sub(characters);
+    if text.as_bytes()[from..].is_ascii() {
+        return from;
+    }
     let mut left = characters;
     for (at, c) in text.char_indices().rev() {
         if !unseen(c) {
@@ -144,12 +148,20 @@ fn back(text: &str, characters: usize) -> usize {
 fn unsettled(text: &str) -> Option<usize> {
     let near = floor_char_boundary(text, text.len().saturating_sub(UNSETTLED));
     let end = &text[near..];
+    if end.bytes().rev().take(2).all(|b| b.is_ascii_alphabetic()) && plain_word(end) {
+        return None;
+    }
     let word = end.rsplit(char::is_whitespace).next().unwrap_or_default();
     let word = if word.contains(may_change) { word.len() } else { 0 };
     match word.max(spelled_out(end)) {
         0 => None,
         length => Some(text.len() - length),
     }
+}
+
+/// Whether a text ends with a word of ASCII letters: the end of nearly every piece of a stream.
+fn plain_word(text: &str) -> bool {
+    text.bytes().rev().find(|b| !b.is_ascii_alphabetic()).is_none_or(|b| b.is_ascii_whitespace())
 }
 
 /// Bytes of the letters at a text's end that stand alone, with a separator after each of them but the last perhaps; 0 for fewer than two.
