@@ -244,8 +244,10 @@ mod tests {
             assert!(answer[span].contains(word), "the span is one of the original");
         }
         let begin = filler.len() + "ﬁnal ".len();
-        assert_eq!(judged("patterns = ['h4te']", "h4te").await, (Action::Block, Some(302), Some(begin..begin + 4)));
-        assert_eq!(judged("patterns = ['hate']", "h4te").await, (Action::Allow, None, None), "a pattern is about what is there");
+        let found = (Action::Block, Some(302), Some(begin..begin + 4));
+        assert_eq!(judged("patterns = ['h4te']", "h4te").await, found);
+        assert_eq!(judged("patterns = ['hate']", "h4te").await, found, "a pattern is about what is there and what that reads as");
+        assert_eq!(judged("patterns = ['hate']\nas_written = true", "h4te").await, (Action::Allow, None, None));
     }
 
     #[tokio::test]
