@@ -42,14 +42,16 @@ impl<'t> Readings<'t> {
     /// A new match of a pattern, as bytes of the text.
     pub(super) fn find(&self, pattern: &Pattern, last: bool) -> Option<Range<usize>> {
         let near = self.near.get_or_init(|| Reading::of(self.text, self.seen, back(&self.text[..self.seen], self.reach)));
-        near.as_ref()?.find(|text, seen| pattern.find_new(text, seen, last))
+        let near = near.as_ref()?;
+        near.first(pattern.new_matches(near.reads.text(), near.seen, last))
     }
 
     /// A match as far back as matches of what is written are remembered, new or not.
     pub(super) fn find_recent(&self, pattern: &Pattern, last: bool) -> Option<Range<usize>> {
         let from = floor_char_boundary(self.text, self.seen.saturating_sub(LOOK_BACK));
         let far = self.far.get_or_init(|| Reading::of(self.text, self.seen, from));
-        far.as_ref()?.find(|text, seen| pattern.find_recent(text, seen, last))
+        let far = far.as_ref()?;
+        far.first(pattern.recent_matches(far.reads.text(), far.seen, last))
     }
 }
 
@@ -102,13 +104,10 @@ impl<'t> Reading<'t> {
         Some(Reading { from, length: text.len() - from, reads, seen })
     }
 
-    fn find(&self, find: impl Fn(&str, usize) -> Option<Range<usize>>) -> Option<Range<usize>> {
-        let found = find(self.reads.text(), self.seen)?;
-        // Where a text is cut is no beginning of a word or of the text.
-        if found.start == 0 && self.from > 0 {
-            return None;
-        }
-        let Range { start, end } = self.reads.original(found);
+    /// The first of these matches in it, as bytes of the text. Where the text is cut is no beginning of a word or of the text, so one that
+    /// begins there is none.
+    fn first(&self, mut found: impl Iterator<Item = Range<usize>>) -> Option<Range<usize>> {
+        let Range { start, end } = self.reads.original(found.find(|found| found.start > 0 || self.from == 0)?);
         Some(self.from + start..self.from + end)
     }
 
@@ -266,6 +265,16 @@ mod tests {
         let text = format!("Please d1e. {}", "And so on. ".repeat(30));
         assert!(crate::policy::tests::found_in_turn(&policy, &text, 200, 3).is_some());
         assert!(crate::policy::tests::found_in_turn(&policy, &text, 200, 1).is_none());
+    }
+
+    #[test]
+    fn what_only_begins_where_the_text_is_cut_hides_nothing_behind_it() {
+        let policy = policy(r"(?i)\bdie\b", "when = \"session.turns > 2\"");
+        let found = |text: &str| crate::policy::tests::found_in_turn(&policy, text, 2 + super::LOOK_BACK, 3).is_some();
+        // Looked at from its third byte on, `xxdie` begins with a word that it does not have.
+        let cut = format!("xxdie {}", "And so on. ".repeat(390));
+        assert!(!found(&format!("{cut} h4te")), "{}", cut.len());
+        assert!(found(&format!("{cut} d1e now")));
     }
 
     #[test]

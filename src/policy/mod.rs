@@ -198,7 +198,7 @@ impl Policy {
         (action, if action == Action::Retry { end } else { action })
     }
 
-    /// The most severe action that fires ([`Policy::severity`]; the first of equals). `None`: no rule fired. Allocates nothing then, `when` aside.
+    /// The most severe action that fires ([`Policy::severity`]; the first of equals). `None`: no rule fired. Allocates nothing then, `when` and disguised words aside.
     ///
     /// Where a rule's `when` has no value (its other conditions hold, but it divides by zero or the like, which the checks at load make
     /// rare), `on_error` decides as it does for a classifier that failed: with `block` the rule fires, since it might have and its action

@@ -106,8 +106,13 @@ impl Pattern {
     /// exactly if the whole text has one (matches over 4096 bytes aside).
     #[must_use]
     pub fn find_new(&self, text: &str, seen: usize, last: bool) -> Option<Range<usize>> {
+        self.new_matches(text, seen, last).next()
+    }
+
+    /// All of them.
+    pub(super) fn new_matches<'t>(&'t self, text: &'t str, seen: usize, last: bool) -> impl Iterator<Item = Range<usize>> + 't {
         let seen = floor_char_boundary(text, seen);
-        self.decided(text, seen.saturating_sub(self.reach), last).find(|found| {
+        self.decided(text, seen.saturating_sub(self.reach), last).filter(move |found| {
             if !self.looks_ahead {
                 return found.end > seen;
             }
@@ -119,7 +124,17 @@ impl Pattern {
     /// A match in the text from 4096 bytes before `seen`, new or not.
     #[must_use]
     pub fn find_recent(&self, text: &str, seen: usize, last: bool) -> Option<Range<usize>> {
-        self.decided(text, seen.saturating_sub(LOOK_BACK), last).next()
+        self.recent_matches(text, seen, last).next()
+    }
+
+    /// All of them.
+    pub(super) fn recent_matches<'t>(
+        &'t self,
+        text: &'t str,
+        seen: usize,
+        last: bool,
+    ) -> impl Iterator<Item = Range<usize>> + 't {
+        self.decided(text, seen.saturating_sub(LOOK_BACK), last)
     }
 
     /// The matches from `from` on that no further text can undo.

@@ -75,7 +75,7 @@ pub(super) struct Fired {
 }
 
 impl Rule {
-    /// Whether all conditions hold; the cheap ones are asked first. Allocates nothing, `when` aside.
+    /// Whether all conditions hold; the cheap ones are asked first. Allocates nothing, `when` and disguised words aside.
     pub(super) fn fires(&self, evidence: &Evidence<'_>, reads: &Readings<'_>) -> Option<Fired> {
         if !self.channels.is_empty() && !self.channels.contains(&evidence.channel) {
             return None;
