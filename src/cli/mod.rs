@@ -1,6 +1,8 @@
 //! The command line: parses arguments, calls one command, and turns its result into an exit status. Results go to standard output,
 //! everything else to standard error.
 
+#[cfg(all(unix, feature = "onnx"))]
+mod anew;
 mod calibrate;
 mod check;
 #[cfg(feature = "onnx")]
@@ -12,8 +14,6 @@ mod health;
 mod judge;
 mod lines;
 mod output;
-#[cfg(all(unix, feature = "onnx"))]
-mod quiet;
 mod replay;
 mod score;
 mod serve;
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
     // What never loads the classifier need not wait: probes run often.
     #[cfg(all(unix, feature = "onnx"))]
     if !matches!(cli.command, Command::Health(_) | Command::Completions(_)) {
-        quiet::without_reports();
+        anew::prepared();
     }
     let result = match cli.command {
         Command::Serve(serve) => serve.run(),
