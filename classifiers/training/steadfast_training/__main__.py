@@ -10,7 +10,7 @@ ORDER = ["prepare", "train", "export", "calibrate", "evaluate", "card"]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="steadfast_training", description=__doc__)
-    parser.add_argument("step", choices=[*ORDER, "blend", "choose", "golden", "first_stage", "holdout", "agreement", "tally", "fit", "all"])
+    parser.add_argument("step", choices=[*ORDER, "blend", "choose", "golden", "first_stage", "hard", "holdout", "agreement", "tally", "fit", "all"])
     parser.add_argument("--steps", type=int, default=3000, help="optimizer steps of train (default 3000)")
     parser.add_argument("--minutes", type=float, default=None, help="train: stop (with the schedule ended) after so many minutes")
     parser.add_argument("--batch", type=int, default=48, help="windows a step (default 48)")
@@ -61,6 +61,10 @@ def main() -> None:
             run()
         elif step == "first_stage":
             from .first_stage import run
+
+            run()
+        elif step == "hard":
+            from .hard import run
 
             run()
         elif step == "agreement":

@@ -82,7 +82,7 @@ CHATTER = ("xpersona", "synthetic_persona_chat")
 
 
 class Sampler:
-    def __init__(self, rows: list[Row], tokenizer: Tokenizer, seed: int, exclude: set[str] = frozenset(), lexicon: list = ()) -> None:
+    def __init__(self, rows: list[Row], tokenizer: Tokenizer, seed: int, exclude: set[str] = frozenset(), lexicon: list = (), hardness: dict[str, float] | None = None) -> None:
         self.rng = random.Random(seed)
         self.tokenizer = tokenizer
         self.switch = Switch(list(lexicon))
@@ -104,7 +104,9 @@ class Sampler:
         voiced = {"extremist_identity", "hate", "hostility", "malevolence", "human_claim", "despair", "identity_swap", "sycophancy_delusion"}
         self.voiced = [r for r in self.own if set(r.labels) <= voiced]
         # Rarer labels and languages are drawn more often than they occur.
-        self.twin_weights = self._balance(self.twins)
+        # What a model that is continued knows already is drawn less.
+        hardness = hardness or {}
+        self.twin_weights = [chance * hardness.get(pair[0].pair, 1.0) for chance, pair in zip(self._balance(self.twins), self.twins)]
         # What a played villain may say: rough, yet no hatred of a people and no praise of one who murdered them.
         self.rough = [r for r in self.own if set(r.labels) <= {"hostility", "malevolence", "human_claim", "despair"}]
         good = [r for s in ("halueval_general", "shaberi", "smile", "refusal_direction", "pt_llm_comparison") for r in self.by_source.get(s, [])]

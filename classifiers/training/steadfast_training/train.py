@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from . import sources
+from . import hard, sources
 from .layout import collate
 from .model import Classifier
 from .prepare import read_lexicon
@@ -173,7 +173,7 @@ def run(steps: int, batch: int, rate: float, minutes: float | None = None, fresh
         average, words = saved["average"], saved["words"]
         done, used = saved["done"], saved["used"]
     # Drawing runs ahead of the steps, so a resumed run draws anew (and takes in rows that were added since), from a seed of its own.
-    sampler = Sampler(rows, tokenizer, seed + done, exclude, read_lexicon())
+    sampler = Sampler(rows, tokenizer, seed + done, exclude, read_lexicon(), hard.read())
     before = BUILD / "continued.onnx"  # left by prepare --continue-from
     source = Sieve(sampler, before, seed + done) if sieve and before.exists() else sampler
     del rows
