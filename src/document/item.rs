@@ -202,9 +202,11 @@ impl<'d> Item<'d> {
     pub fn unknown_value<'n>(&self, word: &str, names: impl Iterator<Item = &'n str> + Clone) {
         let help = match nearest(word, names.clone()) {
             Some(near) => format!("did you mean \"{near}\"?"),
+            // Where what could be named is itself a problem, there is none to list.
+            None if names.clone().next().is_none() => String::new(),
             None => format!("must be {}", listed(names)),
         };
-        self.problem(format!("unknown value {word:?}"), Some(&help));
+        self.problem(format!("unknown value {word:?}"), Some(help.as_str()).filter(|help| !help.is_empty()));
     }
 
     /// The values of a list, each with its path; empty (and a problem) if this is no list.
@@ -295,6 +297,14 @@ mod tests {
         assert_eq!(one("k = 1", |item| item.float(0.0..=1.0)), Ok(1.0));
         assert_eq!(one("k = nan", |item| item.float(0.0..=1.0)), Err("must be between 0 and 1".into()));
         assert_eq!(one("k = inf", |item| item.float(0.0..=f64::MAX)), Err("must be finite".into()));
+    }
+
+    #[test]
+    fn where_nothing_can_be_named_no_list_is_promised() {
+        let document = Document::parse("k = \"up\"", None).unwrap();
+        document.root().item("k").unwrap().unknown_value("up", std::iter::empty());
+        let problem = document.into_problems().pop().unwrap();
+        assert_eq!((problem.message.as_str(), problem.help), ("unknown value \"up\"", None));
     }
 
     #[test]

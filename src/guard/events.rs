@@ -9,7 +9,7 @@ use crate::infer::Scored;
 use crate::policy::{Measures, Mode, SessionFacts};
 use crate::session::State;
 use crate::text::{Channel, Str};
-use crate::verdict::{Unscored, Verdict};
+use crate::verdict::{Action, Unscored, Verdict};
 
 /// Who an exchange is, known from its head on.
 #[derive(Clone, Debug)]
@@ -67,6 +67,12 @@ impl Ending {
             Ending::UpstreamBroke => "upstream_broke",
             Ending::GatewayStopped => "gateway_stopped",
         }
+    }
+
+    /// Whether the client got all that it was to get.
+    #[must_use]
+    pub const fn whole(self) -> bool {
+        matches!(self, Ending::Complete | Ending::Refused | Ending::Cut)
     }
 }
 
@@ -175,6 +181,16 @@ pub struct Outcome {
     pub held: Duration,
     /// From the request to the first text released.
     pub first_text: Option<Duration>,
+}
+
+impl Outcome {
+    /// The verdict, unless it is a clean one of an answer that did not come to its end: nobody knows what else it would have said, so that is
+    /// no allow.
+    #[must_use]
+    pub fn decided(&self) -> Option<&Verdict> {
+        let clean = |verdict: &Verdict| verdict.action == Action::Allow && verdict.rule.is_none();
+        self.verdict.as_ref().filter(|verdict| self.ending.whole() || !clean(verdict))
+    }
 }
 
 /// What became of a wish to retry.

@@ -134,10 +134,11 @@ impl Observe for ExchangeLog {
     }
 }
 
-/// What was decided, in one word: an action, `unscored` for what was let through unjudged, `none` where there was nothing to judge.
+/// What was decided, in one word: an action, `unscored` for what was let through unjudged, `none` where there was nothing to judge or the answer
+/// broke off while it was clean.
 #[must_use]
 pub fn word(outcome: &Outcome) -> &'static str {
-    match &outcome.verdict {
+    match outcome.decided() {
         Some(verdict) if verdict.rule.is_some() => verdict.action.as_str(),
         _ if !outcome.unscored.is_empty() => "unscored",
         Some(_) => Action::Allow.as_str(),
@@ -215,6 +216,15 @@ mod tests {
         assert_eq!(json["request_id"], "01J00000000000000000000000");
         assert_eq!(json["path"], "/v1/chat/completions");
         assert!(!line.contains("secret text"), "{line}");
+    }
+
+    #[test]
+    fn what_broke_off_clean_is_no_allow_and_a_block_stays_one() {
+        for ending in [Ending::ClientLeft, Ending::UpstreamBroke, Ending::GatewayStopped] {
+            assert_eq!(word(&Outcome { ending, ..samples::allowed() }), "none");
+            assert_eq!(word(&Outcome { ending, ..samples::blocked("x", "y") }), "block");
+        }
+        assert_eq!(word(&samples::allowed()), "allow");
     }
 
     #[test]

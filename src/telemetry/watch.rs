@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::metrics::{ASKED, CIRCUIT_WAYS, Metrics, RouteMetrics};
 use crate::guard::Way;
-use crate::guard::events::{Ending, Observe, Outcome, RetryOutcome, Subject};
+use crate::guard::events::{Observe, Outcome, RetryOutcome, Subject};
 use crate::infer::Scored;
 use crate::policy::Mode;
 use crate::rows::RowVerdict;
@@ -49,8 +49,7 @@ impl Observe for Metrics {
         if let Some(first) = outcome.first_text {
             route.first_text.observe(first.as_secs_f64());
         }
-        let whole = matches!(outcome.ending, Ending::Complete | Ending::Refused | Ending::Cut);
-        if whole && outcome.verdict.is_some() {
+        if outcome.ending.whole() && outcome.verdict.is_some() {
             self.guarded(&route, subject.api, outcome.guard);
         }
     }
@@ -102,10 +101,9 @@ fn detour(outcome: &Outcome) -> Option<&'static str> {
 
 /// The verdict to count: none where the model was not asked (its circuit is open), none for what was let through unscored, and none for a clean answer that did not come to its end.
 fn final_verdict(outcome: &Outcome) -> Option<&Verdict> {
-    let verdict = outcome.verdict.as_ref().filter(|verdict| verdict.cause != Cause::Circuit)?;
+    let verdict = outcome.decided().filter(|verdict| verdict.cause != Cause::Circuit)?;
     let clean = verdict.action == Action::Allow && verdict.rule.is_none();
-    let whole = matches!(outcome.ending, Ending::Complete | Ending::Refused | Ending::Cut);
-    (!clean || (whole && outcome.unscored.is_empty())).then_some(verdict)
+    (!clean || outcome.unscored.is_empty()).then_some(verdict)
 }
 
 const fn mode_name(mode: Mode) -> &'static str {
@@ -118,7 +116,7 @@ const fn mode_name(mode: Mode) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::events::Attempt;
+    use crate::guard::events::{Attempt, Ending};
     use crate::telemetry::{Format, samples};
     use crate::verdict::Unscored;
 

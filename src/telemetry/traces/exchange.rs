@@ -175,7 +175,7 @@ fn evaluations(outcome: &Outcome, now: SystemTime) -> Vec<Event> {
         (1..).zip(retried).map(|(attempt, verdict)| evaluation(attempt, verdict, None, None, now)).collect();
     let (attempt, id) = (outcome.attempts, outcome.facts.id.as_ref());
     let unscored = outcome.unscored.first().copied();
-    match &outcome.verdict {
+    match outcome.decided() {
         Some(verdict) => events.push(evaluation(attempt, verdict, unscored, id, now)),
         None if unscored.is_some() => events.push(evaluation(attempt, &Verdict::allow(), unscored, id, now)),
         None => {}
@@ -327,6 +327,7 @@ mod tests {
     fn outages_are_errors() {
         let broke = told(&Outcome { ending: Ending::UpstreamBroke, ..samples::allowed() });
         assert_eq!(broke.error.as_deref(), Some("upstream_broke"));
+        assert!(broke.events.is_empty(), "what broke off clean is no allow");
         let refused = told(&Outcome { status: 502, verdict: None, ending: Ending::Refused, ..samples::allowed() });
         assert_eq!(refused.error.as_deref(), Some("502"));
         assert!(refused.events.is_empty());
