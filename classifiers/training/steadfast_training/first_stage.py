@@ -22,6 +22,7 @@ from torch import nn
 from . import devset, distil, shipped, student
 from .evaluate import Judge, recordings
 from .layout import assemble
+from .metrics import upper_bound
 from .normalize import normalize
 from .scoring import Scorer
 from .settings import BUILD, LABELS, OUTPUT, SEED
@@ -33,6 +34,7 @@ CAUGHT = 4.0  # how much more a window counts that the second stage raises a lab
 LABELS_TOO = 0.3  # weight of the loss that is about each label
 STEEP = 2.0  # of the target: a window that far over the threshold, in logits, is surely to be looked at
 LOSS, ESCALATED = 0.005, 0.05
+SURE = 0.9  # the confidence that the cut's loss is within LOSS
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 Input = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -197,9 +199,9 @@ def run() -> None:
     data = student.pack(net)  # from here on with the vectors that the file holds
     rows, scores = devset.scored(Scorer())
     zero, one = (Half(half, net, judge, rows, scores) for half in (0, 1))
-    # The highest cut that keeps the promise on half 0, with a third of the allowance in hand.
+    # The highest cut of which half 0 says with confidence that it keeps the promise.
     cuts = np.unique(np.quantile(np.concatenate([zero.benign, zero.raised]), np.linspace(0, 0.99, 400)))
-    at = float(max((c for c in cuts if zero.figures(c)["points_lost"] <= 100 * LOSS * 2 / 3), default=cuts[0]))
+    at = float(max((c for c in cuts if upper_bound(zero.figures(c)["lost"], zero.collapses, SURE) <= LOSS), default=cuts[0]))
     half = one.figures(at)
     result = {
         "chosen_on_half_0": zero.figures(at),

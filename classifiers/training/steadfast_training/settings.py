@@ -50,5 +50,5 @@ LANGUAGES = TRAINING / "languages.jsonl"
 BUILD = Path(os.environ.get("STEADFAST_BUILD", TRAINING / "build"))
 OUTPUT = Path(os.environ.get("STEADFAST_OUTPUT", CLASSIFIERS / "collapse"))
 
-CREATED = "2026-11-30"
-VERSION = "0.6.0"
+CREATED = "2026-12-01"
+VERSION = "0.7.0"
