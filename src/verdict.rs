@@ -144,4 +144,10 @@ impl Verdict {
             evidence: None,
         }
     }
+
+    /// Whether nothing was found: an allow that no rule asked for.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.action == Action::Allow && self.rule.is_none()
+    }
 }

@@ -1,8 +1,6 @@
 //! The command line: parses arguments, calls one command, and turns its result into an exit status. Results go to standard output,
 //! everything else to standard error.
 
-#[cfg(all(unix, feature = "onnx"))]
-mod anew;
 mod calibrate;
 mod check;
 #[cfg(feature = "onnx")]
@@ -14,6 +12,8 @@ mod health;
 mod judge;
 mod lines;
 mod output;
+#[cfg(all(unix, feature = "onnx"))]
+mod quiet;
 mod replay;
 mod score;
 mod serve;
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
     // What never loads the classifier need not wait: probes run often.
     #[cfg(all(unix, feature = "onnx"))]
     if !matches!(cli.command, Command::Health(_) | Command::Completions(_)) {
-        anew::prepared();
+        quiet::without_reports();
     }
     let result = match cli.command {
         Command::Serve(serve) => serve.run(),

@@ -201,12 +201,11 @@ impl<'d> Item<'d> {
     /// Notes that `word` is none of `names`, with the nearest of them, or all where none is near.
     pub fn unknown_value<'n>(&self, word: &str, names: impl Iterator<Item = &'n str> + Clone) {
         let help = match nearest(word, names.clone()) {
-            Some(near) => format!("did you mean \"{near}\"?"),
+            Some(near) => Some(format!("did you mean \"{near}\"?")),
             // Where what could be named is itself a problem, there is none to list.
-            None if names.clone().next().is_none() => String::new(),
-            None => format!("must be {}", listed(names)),
+            None => names.clone().next().map(|_| format!("must be {}", listed(names))),
         };
-        self.problem(format!("unknown value {word:?}"), Some(help.as_str()).filter(|help| !help.is_empty()));
+        self.problem(format!("unknown value {word:?}"), help.as_deref());
     }
 
     /// The values of a list, each with its path; empty (and a problem) if this is no list.

@@ -9,7 +9,7 @@ use crate::infer::Scored;
 use crate::policy::{Measures, Mode, SessionFacts};
 use crate::session::State;
 use crate::text::{Channel, Str};
-use crate::verdict::{Action, Unscored, Verdict};
+use crate::verdict::{Unscored, Verdict};
 
 /// Who an exchange is, known from its head on.
 #[derive(Clone, Debug)]
@@ -188,8 +188,7 @@ impl Outcome {
     /// no allow.
     #[must_use]
     pub fn decided(&self) -> Option<&Verdict> {
-        let clean = |verdict: &Verdict| verdict.action == Action::Allow && verdict.rule.is_none();
-        self.verdict.as_ref().filter(|verdict| self.ending.whole() || !clean(verdict))
+        self.verdict.as_ref().filter(|verdict| self.ending.whole() || !verdict.is_clean())
     }
 }
 

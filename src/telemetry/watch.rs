@@ -9,7 +9,7 @@ use crate::guard::events::{Observe, Outcome, RetryOutcome, Subject};
 use crate::infer::Scored;
 use crate::policy::Mode;
 use crate::rows::RowVerdict;
-use crate::verdict::{Action, Cause, Verdict};
+use crate::verdict::{Cause, Verdict};
 
 impl Observe for Metrics {
     fn on_window(&self, _: &Subject, scored: &Scored) {
@@ -102,8 +102,7 @@ fn detour(outcome: &Outcome) -> Option<&'static str> {
 /// The verdict to count: none where the model was not asked (its circuit is open), none for what was let through unscored, and none for a clean answer that did not come to its end.
 fn final_verdict(outcome: &Outcome) -> Option<&Verdict> {
     let verdict = outcome.decided().filter(|verdict| verdict.cause != Cause::Circuit)?;
-    let clean = verdict.action == Action::Allow && verdict.rule.is_none();
-    (!clean || outcome.unscored.is_empty()).then_some(verdict)
+    (!verdict.is_clean() || outcome.unscored.is_empty()).then_some(verdict)
 }
 
 const fn mode_name(mode: Mode) -> &'static str {
@@ -118,7 +117,7 @@ mod tests {
     use super::*;
     use crate::guard::events::{Attempt, Ending};
     use crate::telemetry::{Format, samples};
-    use crate::verdict::Unscored;
+    use crate::verdict::{Action, Unscored};
 
     /// The samples of a family that are not zero, without its name.
     fn samples_of(metrics: &Metrics, family: &str) -> Vec<String> {

@@ -1,7 +1,6 @@
 //! All integration tests: one binary, so that it links once; one module a subject.
 
 mod admin;
-mod anew;
 mod bedrock;
 mod calibrate;
 mod cascade;
@@ -20,6 +19,7 @@ mod metrics;
 mod mutations;
 mod policies;
 mod protocols;
+mod quiet;
 mod recorded;
 #[cfg(feature = "redis")]
 mod redis;

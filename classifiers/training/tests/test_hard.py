@@ -1,6 +1,10 @@
 """Checks of how pairs are drawn by what a continued model still gets wrong. `python -m unittest discover tests` in the folder above; no data needed."""
 
+import json
+import tempfile
 import unittest
+from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -8,6 +12,7 @@ from steadfast_training import hard
 from steadfast_training.sampler import Sampler
 from steadfast_training.settings import INDEX, LABELS
 from steadfast_training.sources import Row
+from steadfast_training.version import sha256
 
 from test_pipeline import small_tokenizer
 
@@ -45,6 +50,20 @@ class Hard(unittest.TestCase):
         share = {name: drawn.count(name) / 3000 for name in ("easy", "new", "wrong")}
         for name, expected in (("easy", 0.25), ("new", 1.0), ("wrong", 2.0)):
             self.assertAlmostEqual(share[name], expected / 3.25, delta=0.04)
+
+
+    def test_what_was_found_of_another_model_counts_no_more(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file, model = Path(folder) / "hardness.json", Path(folder) / "continued.onnx"
+            with mock.patch.multiple(hard, FILE=file, MODEL=model):
+                self.assertEqual(hard.read(), {})
+                model.write_bytes(b"one")
+                file.write_text(json.dumps({"model": sha256(model), "weights": {"a": 0.25}}))
+                self.assertEqual(hard.read(), {"a": 0.25})
+                model.write_bytes(b"another")
+                self.assertEqual(hard.read(), {})
+                model.unlink()
+                self.assertEqual(hard.read(), {})
 
 
 if __name__ == "__main__":

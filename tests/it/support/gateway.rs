@@ -217,14 +217,6 @@ impl Process {
     }
 
     /// Sends a signal by its name (`TERM`, `HUP`).
-    /// A variable of its environment as it was started with, after it may have started itself anew.
-    pub fn environment(&self, name: &str) -> Option<String> {
-        let all = std::fs::read(format!("/proc/{}/environ", self.child.id())).unwrap();
-        all.split(|byte| *byte == 0)
-            .find_map(|entry| std::str::from_utf8(entry).unwrap().strip_prefix(name)?.strip_prefix('='))
-            .map(str::to_owned)
-    }
-
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
